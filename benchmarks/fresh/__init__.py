@@ -1,0 +1,1 @@
+"""Measurements that each need a process of their own: start-up time and memory."""

@@ -1,0 +1,5 @@
+"""The races, one file a task: the same computation in every library, one below the other."""
+
+from benchmarks.tasks import chain, cnn, lstm, mlp, resnet, resnet9
+
+TASKS = (chain.TASK, mlp.TASK, resnet.TASK, cnn.TASK, resnet9.TASK, lstm.TASK)
