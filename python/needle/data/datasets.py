@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Tensor
+from ..init import Generator
 
 Transforms = Sequence[Callable[[np.ndarray], np.ndarray]]
 
@@ -164,14 +165,15 @@ class Subset(Dataset):
         return len(self.indices)
 
 
-def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None) -> list[Subset]:
+def random_split(dataset: Any, lengths: Sequence[float], seed: int | Generator | None = None) -> list[Subset]:
     """Divide `dataset` at random into parts that have no example in common.
 
     Args:
         dataset: anything with a length and an index.
         lengths: numbers of examples that add up to len(dataset), or fractions that add up to 1 (the parts then
             begin and end at the nearest example).
-        seed: the same seed, the same split.  Without one, the split is drawn from NumPy's global random state.
+        seed: of the split: an integer, or a `needle.Generator` to draw it from.  Without one, it is drawn from NumPy's
+            global random state.
 
     Raises:
         ValueError: the lengths are negative, or add up to something else.
@@ -191,8 +193,17 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None
             f"random_split needs lengths that add up to the {n} examples, or fractions that add up to 1; "
             f"got {list(lengths)}"
         )
-    order = np.random.permutation(n) if seed is None else np.random.default_rng(seed).permutation(n)
+    order = (as_generator(seed) or np.random).permutation(n)
     return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts[:-1]).astype(int))]
+
+
+def as_generator(seed: int | Generator | None) -> Generator | None:
+    """A generator seeded with `seed`, or `seed` itself where it is a generator already, or None."""
+    if isinstance(seed, int | np.integer):
+        return Generator(int(seed))
+    if seed is None or isinstance(seed, Generator):
+        return seed
+    raise TypeError(f"seed must be an integer, a needle.Generator or None; got {seed!r}")
 
 
 def as_array(data: Any) -> np.ndarray:

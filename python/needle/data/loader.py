@@ -8,7 +8,8 @@ import numpy as np
 
 from ..device import Device
 from ..graph import Tensor
-from .datasets import take
+from ..init import Generator
+from .datasets import as_generator, take
 
 
 class DataLoader:
@@ -22,12 +23,12 @@ class DataLoader:
         batch_size: examples a batch; the last batch of an epoch may hold fewer.
         shuffle: whether to draw a new order at the start of each epoch.
         drop_last: whether to leave out a last batch that is not full.
-        seed: of the shuffled orders: an integer, or a `numpy.random.Generator` to draw them from.  Without one, each
+        seed: of the shuffled orders: an integer, or a `needle.Generator` to draw them from.  Without one, each
             `iter(loader)` makes one draw from NumPy's global random state.
         device: of the Tensors.
 
     Raises:
-        TypeError: the dataset has no length or no index, or batch_size is no integer.
+        TypeError: the dataset has no length or no index, batch_size is no integer, or seed is none of the above.
         ValueError: batch_size < 1.
 
     >>> import numpy as np
@@ -47,7 +48,7 @@ class DataLoader:
         shuffle: bool = False,
         *,
         drop_last: bool = False,
-        seed: int | np.random.Generator | None = None,
+        seed: int | Generator | None = None,
         device: Device | None = None,
     ) -> None:
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
@@ -61,7 +62,7 @@ class DataLoader:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.device = device
-        self.generator = None if seed is None else np.random.default_rng(seed)
+        self.generator = as_generator(seed)
         self._progress = Progress()  # of the epoch begun last
         self._resumes = False  # whether the next iter() goes on with that epoch
 
@@ -85,10 +86,12 @@ class DataLoader:
         progress.order, progress.position = NO_ORDER, 0
 
     def _draw_order(self) -> np.ndarray:
-        order = np.arange(len(self.dataset))
+        n = len(self.dataset)
+        if self.shuffle and self.generator is not None:
+            return self.generator.permutation(n)
+        order = np.arange(n)
         if self.shuffle:
-            shuffle = np.random.shuffle if self.generator is None else self.generator.shuffle
-            shuffle(order)
+            np.random.shuffle(order)
         return order
 
     def state_dict(self) -> dict[str, Any]:
@@ -96,9 +99,8 @@ class DataLoader:
 
         - `"order"`: int64 array, the order of examples in the epoch that was begun last; empty once that has ended,
         - `"position"`: int, how many examples of it were handed out,
-        - `"generator"`: the state of the loader's own generator, a dict of numbers and strings that JSON can hold; None
-          without `seed`: orders to come are then drawn from NumPy's global random state, which whoever saves a training
-          run saves too.
+        - `"generator"`: the `state_dict()` of the loader's own generator; None without `seed`: orders to come are then
+          drawn from NumPy's global random state, which whoever saves a training run saves too.
 
         >>> import numpy as np
         >>> from needle.data import DataLoader, NDArrayDataset
@@ -115,7 +117,7 @@ class DataLoader:
         return {
             "order": self._progress.order.copy(),
             "position": self._progress.position,
-            "generator": None if self.generator is None else self.generator.bit_generator.state,
+            "generator": None if self.generator is None else self.generator.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -132,7 +134,7 @@ class DataLoader:
             then, now = ("without", "with") if state["generator"] is None else ("with", "without")
             raise ValueError(f"the state is of a DataLoader {then} seed=, this one was made {now} it: make both alike")
         if self.generator is not None:
-            self.generator.bit_generator.state = state["generator"]
+            self.generator.load_state_dict(state["generator"])
         self._progress, self._resumes = Progress(order, position), len(order) > 0
 
 
