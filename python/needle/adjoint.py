@@ -1,0 +1,348 @@
+"""Reverse mode: from outputs back to inputs over a recorded graph, as the lecture writes it.
+
+    node_to_grad = {output: out_grad}
+    for node in reversed(topological_order(output)):
+        adjoint = the sum of the node's partial adjoints
+        for each input, its partial adjoint = the op's rule(adjoint, node)
+
+Rules are built from Tensor ops, so the adjoints can be part of a new graph, and be differentiated again.  That graph
+costs time and memory that a first derivative has no use for.  So `backward` computes the values only, and hands out
+adjoints that *grow* their graph, by walking again with recording on, when something first asks for it.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from weakref import ref
+
+import numpy as np
+
+from .graph import (
+    Node,
+    Tensor,
+    TensorTuple,
+    TupleGetItem,
+    as_tuple,
+    enable_grad,
+    handle,
+    is_recording,
+    leaf,
+    topological_order,
+    _new_handle,
+)
+from .ops.kinds import Cast
+from .ops.elementwise import add
+from .ops.movement import Identity, make_tuple
+
+
+class Primal(Tensor):
+    """The `node` that a rule receives: the output of the op, with its inputs.
+
+    When the adjoints are to be recorded it stands for the nodes themselves, otherwise for constants of the same value,
+    so that nothing the rule computes is recorded.
+    """
+
+    __slots__ = ("_source", "_needed", "_recorded", "_node")
+
+    def __init__(self, source: Node, needed, recorded: bool):
+        self._source = source
+        self._needed = needed
+        self._recorded = recorded
+        self._node = source if recorded else None
+
+    @property
+    def node(self) -> Node:
+        node = self._node
+        if node is None:
+            node = self._node = self._source.constant()
+        return node
+
+    @property
+    def op(self):
+        return self._source.op
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        if self._recorded:
+            return [handle(node) for node in self._source.inputs]
+        return [_new_handle(node.constant()) for node in self._source.inputs]
+
+    def needs(self, index: int) -> bool:
+        return self._needed(self._source.inputs[index])
+
+
+def _wants_grad(node: Node) -> bool:
+    return node.requires_grad
+
+
+def adjoints(
+    seeds: dict[Node, Tensor],
+    record: bool,
+    receive: Callable[[Node, Tensor], Tensor],
+    needed: Callable[[Node], bool] = _wants_grad,
+) -> None:
+    """Walk from `seeds` (outputs and their adjoints) to the inputs, and hand each node's adjoint to `receive`.
+
+    `needed(node)` says whether an adjoint is asked for.  `receive` returns the adjoint to go on with (a hook may have
+    changed it).  With `record` the adjoints are part of a graph of their own.
+    """
+    order = topological_order(seeds, into=needed)
+    sums: dict[Node, Tensor | list] = dict(seeds)
+    owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
+    for node in reversed(order):
+        adjoint = sums.pop(node, None)
+        if adjoint is None:
+            continue
+        if type(adjoint) is list:
+            adjoint = _complete(adjoint, node)
+        adjoint = receive(node, adjoint)
+        op = node.op
+        if op is None:
+            continue
+        if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
+            (source,) = node.inputs
+            items = sums.get(source)
+            if items is None:
+                items = sums[source] = [None] * len(source.data)
+            elif type(items) is not list:
+                items = sums[source] = list(items)
+            items[op.index] = adjoint if items[op.index] is None else add(items[op.index], adjoint)
+            continue
+        partials = op.gradient(adjoint, Primal(node, needed, record))
+        if type(partials) is not tuple:
+            partials = as_tuple(partials)
+        inputs = node.inputs
+        if len(partials) != len(inputs):
+            raise ValueError(
+                f"{type(op).__name__}.gradient must return one Tensor for each of its {len(inputs)} inputs, "
+                f"got {len(partials)}"
+            )
+        for source, partial in zip(inputs, partials, strict=True):
+            if partial is None or not needed(source):
+                continue
+            if type(partial) is not Tensor:
+                partial = _checked(partial, op, source)
+                if type(partial) is TensorTuple:
+                    before = sums.get(source)
+                    sums[source] = list(partial) if before is None else _add_items(before, partial)
+                    continue
+            array, data = partial.node.data, source.data
+            if array.shape != data.shape:
+                partial = op.fit(partial, data.shape)
+            if array.dtype is not data.dtype and array.dtype != data.dtype:
+                partial = _cast(partial, data.dtype)
+            before = sums.get(source)
+            if before is None:
+                sums[source] = partial
+            elif source in owned and partial.node.level == 0:
+                np.add(before.node.data, partial.node.data, out=before.node.data)
+            else:
+                total = sums[source] = add(before, partial)
+                if not record and total.node.level == 0:
+                    owned.add(source)
+
+
+def _checked(partial, op, source: Node):
+    if isinstance(partial, TensorTuple) and type(source.data) is tuple:
+        return partial
+    if isinstance(partial, Tensor):
+        return partial
+    raise TypeError(
+        f"{type(op).__name__}.gradient must return Tensors, got {type(partial).__name__}; "
+        "build it from Tensor ops, so that it can be differentiated again"
+    )
+
+
+def _cast(partial: Tensor, dtype) -> Tensor:
+    """The adjoint of a float32 input is float32, that of a real input is real; integers keep the float that came."""
+    return Cast(dtype)(partial) if dtype.kind in "fc" and partial.dtype.kind in "fc" else partial
+
+
+def _complete(items: list, node: Node) -> TensorTuple:
+    """The adjoint of a TensorTuple, with zeros for the items that nothing depended on."""
+    return make_tuple(
+        *[leaf(np.zeros_like(array)) if item is None else item for item, array in zip(items, node.data, strict=True)]
+    )
+
+
+def _add_items(items, more: TensorTuple) -> list:
+    return [b if a is None else add(a, b) for a, b in zip(items, more, strict=True)]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Adjoints that grow
+
+
+class AdjointNode(Node):
+    """An adjoint whose value is known, and whose graph is grown when `op` or `inputs` is first asked for."""
+
+    __slots__ = ("_grown", "_growth", "_source", "__weakref__")
+
+    def __init__(self, data, growth: "Growth", source: Node):
+        self.data = data
+        self.requires_grad = True  # until grown: it may turn out to be a constant
+        self._handle = None
+        self._grown = None
+        self._growth = growth
+        self._source = source
+
+    def _grow(self):
+        if self._grown is None:
+            self._growth.grow()
+        return self._grown
+
+    @property
+    def op(self):
+        return self._grow()[0]
+
+    @property
+    def inputs(self):
+        return self._grow()[1]
+
+    def is_differentiable(self) -> bool:
+        self._grow()
+        return self.requires_grad
+
+
+class Growth:
+    """One reverse walk that may be repeated with recording on: its output, its seed, and the adjoints handed out."""
+
+    __slots__ = ("output", "seed", "adjoints")
+
+    def __init__(self, output: Node, seed: Tensor):
+        self.output = output
+        self.seed = seed
+        self.adjoints: list[ref] = []
+
+    def hand_out(self, node: Node, adjoint: Tensor) -> Tensor:
+        """A Tensor with the adjoint's value that grows its graph on demand."""
+        grows = AdjointNode(adjoint.node.data, self, node)
+        self.adjoints.append(ref(grows))
+        return _new_linked(grows)
+
+    def grow(self) -> None:
+        alive = {}
+        for link in self.adjoints:
+            adjoint = link()
+            if adjoint is not None:
+                alive[adjoint._source] = adjoint
+
+        def receive(node, adjoint):
+            grows = alive.get(node)
+            if grows is None:
+                return adjoint
+            made = adjoint.node
+            if made.requires_grad:
+                if made.op is None:  # the seed itself, given by the caller as something to differentiate
+                    made = Identity()(adjoint).node
+                grows._grown = made.op, made.inputs
+            else:
+                grows._grown, grows.requires_grad = (None, ()), False
+            grows._growth = grows._source = None
+            return handle(grows)
+
+        with nullcontext() if is_recording() else enable_grad():
+            adjoints({self.output: self.seed}, True, receive)
+
+
+def _new_linked(node: Node) -> Tensor:
+    tensor = _new_handle(node)
+    node._handle = ref(tensor)
+    return tensor
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# backward
+
+
+_hooks_exist = False
+
+
+def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
+    """Call `hook(grad)` whenever `backward` has the adjoint of `tensor`; what it returns (if anything) takes its place.
+
+    Returns a function that removes the hook again.
+    """
+    global _hooks_exist
+    _hooks_exist = True
+    hooks = getattr(tensor, "_hooks", None)
+    if hooks is None:
+        hooks = tensor._hooks = []
+    hooks.append(hook)
+    return lambda: hooks.remove(hook) if hook in hooks else None
+
+
+def _run_hooks(tensor: Tensor, grad: Tensor) -> Tensor:
+    for hook in list(getattr(tensor, "_hooks", ())):
+        changed = hook(grad)
+        if changed is not None:
+            if not isinstance(changed, Tensor) or changed.shape != grad.shape:
+                raise TypeError(
+                    f"a gradient hook must return None or a Tensor of the gradient's shape {grad.shape}, "
+                    f"got {getattr(changed, 'shape', type(changed).__name__)}"
+                )
+            grad = changed
+    return grad
+
+
+def backward(
+    output: Tensor, out_grad: Tensor | None = None, *, accumulate: bool = False, create_graph: bool | None = None
+) -> None:
+    """Fill `.grad` of every Tensor that `output` depends on, and that requires grad, with ∂output/∂Tensor · out_grad.
+
+    Args:
+        output: what to differentiate.
+        out_grad: the adjoint of `output`, of its shape; ones by default.
+        accumulate: add to the `.grad` that is there; by default it is overwritten.
+        create_graph: whether `.grad` can be differentiated again.  True by default; False by default with
+            `accumulate`, where sums over many batches would keep every batch's graph alive.
+
+    >>> x = Tensor([3.0])
+    >>> (x**3).backward()
+    >>> x.grad.backward()
+    >>> x.grad
+    needle.Tensor([18.])
+    """
+    seed = _seed(output, out_grad)
+    if create_graph is None:
+        create_graph = not accumulate
+    root = output.node
+    growth = Growth(root, seed) if create_graph else None
+    record = create_graph and _hooks_exist and is_recording()
+
+    def receive(node: Node, adjoint: Tensor) -> Tensor:
+        link = node._handle
+        if link is None:
+            return adjoint
+        tensor = link()
+        if tensor is None or not node.requires_grad:
+            return adjoint
+        if _hooks_exist:
+            adjoint = _run_hooks(tensor, adjoint)
+        if type(adjoint) is TensorTuple:
+            grad = adjoint
+        else:
+            grad = adjoint if record or growth is None else growth.hand_out(node, adjoint)
+        if accumulate and tensor.grad is not None:
+            grad = add(tensor.grad, grad)
+            if not create_graph:
+                grad = grad.detach()
+        tensor.grad = grad
+        return adjoint
+
+    adjoints({root: seed if record else seed.detach()}, record, receive)
+
+
+def _seed(output: Tensor, out_grad) -> Tensor:
+    if not output.node.is_differentiable():
+        raise RuntimeError(
+            "backward() needs a Tensor that requires grad, but nothing that this one was computed from does; "
+            "make the inputs with requires_grad=True, outside of no_grad()"
+        )
+    data = output.node.data
+    if out_grad is None:
+        return leaf(np.ones_like(data))
+    if not isinstance(out_grad, Tensor):
+        out_grad = leaf(np.array(out_grad, dtype=data.dtype if data.dtype.kind in "fc" else None))
+    if out_grad.shape != data.shape:
+        raise ValueError(f"out_grad must have the output's shape {data.shape}, got {out_grad.shape}")
+    return out_grad

@@ -1,0 +1,232 @@
+"""Operators and methods of Tensor: the one place where the mathematics is attached to the handle.
+
+Course spellings and NumPy's are both understood where they differ (`sum(axes)` and `sum(axis=, keepdims=)`,
+`transpose((i, j))` as the swap of a pair and `transpose(*permutation)`).
+"""
+
+import numpy as np
+
+from . import adjoint, ops
+from .graph import Tensor, leaf, plain_array
+
+_NUMBERS = (int, float, np.generic, complex)
+_EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(), ops.EWiseDiv(), ops.EWisePow()
+_MATMUL, _NEGATE = ops.MatMul(), ops.Negate()
+
+
+def _binary(op, scalar_op):
+    """tensor ∘ other: with a Tensor `op`, with a number `scalar_op`, with an array `op` and a constant."""
+
+    def operator(self, other):
+        if isinstance(other, Tensor):
+            return op(self, other)
+        if isinstance(other, _NUMBERS):
+            return scalar_op(other)(self)
+        if isinstance(other, np.ndarray):
+            return op(self, leaf(plain_array(other)))
+        return NotImplemented
+
+    return operator
+
+
+def _reflected(op, scalar_op):
+    """other ∘ tensor, where other is a number or an array."""
+
+    def operator(self, other):
+        if isinstance(other, _NUMBERS):
+            return scalar_op(other)(self)
+        if isinstance(other, np.ndarray):
+            return op(leaf(plain_array(other)), self)
+        return NotImplemented
+
+    return operator
+
+
+def _subtract(self, other):
+    if isinstance(other, Tensor):
+        return _EWISE_ADD(self, _NEGATE(other))
+    if isinstance(other, _NUMBERS):
+        return ops.AddScalar(-other)(self)
+    if isinstance(other, np.ndarray):
+        return _EWISE_ADD(self, leaf(-plain_array(other)))
+    return NotImplemented
+
+
+def _subtract_from(self, other):
+    if isinstance(other, _NUMBERS):
+        return ops.AddScalar(other)(_NEGATE(self))
+    if isinstance(other, np.ndarray):
+        return _EWISE_ADD(leaf(plain_array(other)), _NEGATE(self))
+    return NotImplemented
+
+
+def _matmul(self, other):
+    if isinstance(other, Tensor):
+        return _MATMUL(self, other)
+    if isinstance(other, np.ndarray):
+        return _MATMUL(self, leaf(plain_array(other)))
+    return NotImplemented
+
+
+def _rmatmul(self, other):
+    return _MATMUL(leaf(plain_array(other)), self) if isinstance(other, np.ndarray) else NotImplemented
+
+
+def _compare(function):
+    def operator(self, other):
+        if isinstance(other, (Tensor, np.ndarray, *_NUMBERS)):
+            return function(self, other)
+        return NotImplemented
+
+    return operator
+
+
+Tensor.__add__ = _binary(_EWISE_ADD, ops.AddScalar)
+Tensor.__radd__ = _reflected(_EWISE_ADD, ops.AddScalar)
+Tensor.__sub__, Tensor.__rsub__ = _subtract, _subtract_from
+Tensor.__mul__ = _binary(_EWISE_MUL, ops.MulScalar)
+Tensor.__rmul__ = _reflected(_EWISE_MUL, ops.MulScalar)
+Tensor.__truediv__ = _binary(_EWISE_DIV, ops.DivScalar)
+Tensor.__rtruediv__ = _reflected(_EWISE_DIV, ops.ScalarDiv)
+Tensor.__pow__ = _binary(_EWISE_POW, ops.PowerScalar)
+Tensor.__rpow__ = _reflected(_EWISE_POW, ops.ScalarPower)
+Tensor.__matmul__, Tensor.__rmatmul__ = _matmul, _rmatmul
+Tensor.__neg__ = ops.negate
+Tensor.__pos__ = lambda self: self
+Tensor.__abs__ = ops.abs
+Tensor.__lt__, Tensor.__le__ = _compare(ops.less), _compare(ops.less_equal)
+Tensor.__gt__, Tensor.__ge__ = _compare(ops.greater), _compare(ops.greater_equal)
+Tensor.__eq__, Tensor.__ne__ = _compare(ops.equal), _compare(ops.not_equal)
+Tensor.__invert__ = ops.logical_not
+Tensor.__getitem__ = ops.get_item
+Tensor.__array_ufunc__ = None  # NumPy's arrays and scalars leave operators with a Tensor to the Tensor
+
+for _name in ("log", "exp", "tanh", "relu", "sigmoid", "sqrt", "square", "sin", "cos", "abs", "clip"):
+    setattr(Tensor, _name, getattr(ops, _name))
+for _name in ("matmul", "broadcast_to", "mean", "var", "max", "min", "argmax", "argmin", "logsumexp"):
+    setattr(Tensor, _name, getattr(ops, _name))
+
+
+def _attach(function):
+    setattr(Tensor, function.__name__, function)
+    return function
+
+
+@_attach
+def sum(self, axes=None, *, axis=None, keepdims=False):
+    """Σ over `axes` (the course's name) or `axis` (NumPy's): None for all, an int or tuple; negative allowed."""
+    return ops.Summation(axes if axis is None else axis, keepdims)(self)
+
+
+@_attach
+def reshape(self, *shape):
+    """The same elements under another shape, given as one tuple or as several ints; one length may be -1."""
+    return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+
+@_attach
+def transpose(self, *axes):
+    """A pair `(i, j)` swaps these axes, nothing swaps the last two; a permutation is NumPy's transpose."""
+    if len(axes) == 1:
+        axes = axes[0]
+    if axes is None or len(axes) == 0:
+        return ops.transpose(self)
+    return ops.transpose(self, axes) if len(axes) == 2 else ops.permute(self, axes)
+
+
+@_attach
+def astype(self, dtype):
+    """The same numbers in another dtype; the derivative flows through floating and complex ones."""
+    if np.dtype(dtype).kind in "fc":
+        return ops.Cast(dtype)(self)
+    return leaf(self.node.data.astype(dtype))
+
+
+@_attach
+def requires_grad_(self, requires_grad: bool = True):
+    """Set `requires_grad` of this leaf, and return it."""
+    self.requires_grad = requires_grad
+    return self
+
+
+@_attach
+def flatten(self):
+    """All elements in one axis."""
+    return ops.reshape(self, -1)
+
+
+@_attach
+def copy(self):
+    """The same value in memory of its own; the derivative flows through."""
+    return ops.Copy()(self)
+
+
+@_attach
+def item(self):
+    """The one element as a Python number."""
+    if self.size != 1:
+        raise ValueError(f"only a Tensor of one element is a number, this one has shape {self.shape}")
+    return self.node.data.item()
+
+
+@_attach
+def tolist(self):
+    """The value as nested Python lists."""
+    return self.node.data.tolist()
+
+
+@_attach
+def __float__(self):
+    return float(item(self))
+
+
+@_attach
+def __int__(self):
+    return int(item(self))
+
+
+@_attach
+def __index__(self):
+    if self.size != 1 or self.dtype.kind not in "iu":
+        raise TypeError(f"only an integer Tensor of one element is an index, this one is {self.dtype} {self.shape}")
+    return int(self.node.data.item())
+
+
+@_attach
+def __bool__(self):
+    if self.size != 1:
+        raise ValueError(
+            f"the truth of a Tensor of shape {self.shape} is ambiguous; reduce it first, e.g. (x > 0).numpy().all()"
+        )
+    return bool(self.node.data.item())
+
+
+@_attach
+def __len__(self):
+    if not self.shape:
+        raise TypeError("a 0-d Tensor has no len()")
+    return self.shape[0]
+
+
+@_attach
+def __iter__(self):
+    if not self.shape:
+        raise TypeError("a 0-d Tensor cannot be iterated")
+    return iter(ops.split(self, 0))
+
+
+@_attach
+def __format__(self, spec):
+    return format(self.item() if self.size == 1 and spec else str(self), spec)
+
+
+@_attach
+def __array__(self, dtype=None, copy=None):
+    """For NumPy's functions that want the value: a copy of it."""
+    return np.array(self.node.data, dtype=dtype)
+
+
+Tensor.T = property(ops.permute, doc="The Tensor with its axes reversed.")
+Tensor.mT = property(ops.transpose, doc="The Tensor with its last two axes swapped.")
+Tensor.backward = adjoint.backward
+Tensor.register_hook = adjoint.register_hook

@@ -1,0 +1,10 @@
+"""The mathematics: one class an op, grouped by kind, and the functions that call them."""
+
+from ..graph import MakeTensorTuple, Op, TensorOp, TensorTupleOp, TupleGetItem
+from .contraction import *
+from .convolution import *
+from .elementwise import *
+from .indexing import *
+from .kinds import *
+from .movement import *
+from .reductions import *

@@ -1,0 +1,155 @@
+"""Contractions: matrix products and Einstein sums.  All are linear in each operand; each one's transpose is another."""
+
+import numpy as np
+
+from ..graph import Tensor
+from .kinds import BroadcastTo, Multilinear, SumTo
+from .movement import reshape, transpose
+
+__all__ = [
+    "Einsum", "MatMul", "einsum", "matmul",
+]  # fmt: skip
+
+
+class MatMul(Multilinear):
+    """a @ b with NumPy's rules: leading axes broadcast, 1-D operands are vectors"""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        if b.ndim == 2 and a.ndim > 2:  # one large product instead of many small ones
+            return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[-1:])
+        return np.matmul(a, b)
+
+    def gradient(self, out_grad, node):
+        a, b = node.inputs
+        if a.ndim == 1 or b.ndim == 1:
+            return self._vector_gradient(out_grad, node)
+        by_a = matmul(out_grad, transpose(b)) if node.needs(0) else None
+        by_b = None
+        if node.needs(1):
+            if b.ndim == 2 and a.ndim > 2:  # the sum over leading axes is part of the product
+                a = reshape(a, (-1, a.shape[-1]))
+                out_grad = reshape(out_grad, (-1, out_grad.shape[-1]))
+            by_b = matmul(transpose(a), out_grad)
+        return by_a, by_b
+
+    def _vector_gradient(self, out_grad, node):
+        """The rule where an operand is a vector: laid out as a matrix, and taken back."""
+        a, b = node.inputs
+        row = a if a.ndim > 1 else reshape(a, (1, -1))
+        column = b if b.ndim > 1 else reshape(b, (-1, 1))
+        shape = out_grad.shape
+        if a.ndim == 1:
+            shape = (*shape[: len(shape) - (b.ndim > 1)], 1, *shape[len(shape) - (b.ndim > 1) :])
+        if b.ndim == 1:
+            shape = (*shape, 1)
+        out_grad = reshape(out_grad, shape)
+        by_a = matmul(out_grad, transpose(column)) if node.needs(0) else None
+        by_b = matmul(transpose(row), out_grad) if node.needs(1) else None
+        if by_a is not None and a.ndim == 1:
+            by_a = reshape(SumTo((1, a.shape[0]))(by_a), a.shape)
+        if by_b is not None and b.ndim == 1:
+            by_b = reshape(SumTo((b.shape[0], 1))(by_b), b.shape)
+        return by_a, by_b
+
+    def fit(self, grad, shape):
+        return SumTo(shape)(grad)
+
+
+class Einsum(Multilinear):
+    """Σ over the letters that the output lacks of the product of the operands, as `numpy.einsum`
+
+    `subscripts` is written out in full: no ellipsis, an explicit output.
+    """
+
+    __slots__ = ("subscripts",)
+
+    def __init__(self, subscripts: str):
+        self.subscripts = subscripts
+
+    def compute(self, *arrays):
+        return np.einsum(self.subscripts, *arrays, optimize=len(arrays) > 2)
+
+    def gradient(self, out_grad, node):
+        terms, output = self.subscripts.split("->")
+        terms = terms.split(",")
+        return tuple(
+            self._gradient(i, terms, output, out_grad, node) if node.needs(i) else None for i in range(len(terms))
+        )
+
+    def _gradient(self, i, terms, output, out_grad, node):
+        operands = node.inputs
+        target = terms[i]
+        others = [(terms[j], operands[j]) for j in range(len(terms)) if j != i]
+        sizes = dict(zip(target, operands[i].shape, strict=True))
+        # A letter that appears twice in the operand (a trace, a diagonal) is renamed, and an identity ties the two.
+        free = iter(sorted(set(_LETTERS) - set("".join(terms)) - set(output)))
+        unique = ""
+        for letter in target:
+            if letter in unique:
+                twin = next(free)
+                others.append((letter + twin, _constant(np.eye(sizes[letter]), out_grad)))
+                unique += twin
+            else:
+                unique += letter
+        known = set(output).union(*[term for term, _ in others])
+        reachable = "".join([letter for letter in unique if letter in known])
+        subscripts = ",".join([output, *[term for term, _ in others]]) + "->" + reachable
+        grad = Einsum(subscripts)(out_grad, *[operand for _, operand in others])
+        if reachable != unique:  # letters that only this operand had were summed: their adjoint is spread
+            shape = operands[i].shape
+            grad = reshape(grad, [n if letter in known else 1 for letter, n in zip(unique, shape, strict=True)])
+            grad = BroadcastTo(shape)(grad)
+        return grad
+
+    def fit(self, grad, shape):
+        return SumTo(shape)(grad)
+
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _constant(array, like: Tensor) -> Tensor:
+    return Tensor(array, dtype=like.dtype, requires_grad=False)
+
+
+def matmul(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b: matrix products over the last two axes, leading axes broadcast, 1-D operands as in `numpy.matmul`."""
+    return _MATMUL(a, b)
+
+
+_MATMUL = MatMul()
+
+
+def einsum(subscripts: str, *operands: Tensor) -> Tensor:
+    """The Einstein sum of the operands, as `numpy.einsum`; ellipses and an implicit output are understood."""
+    return Einsum(_explicit(subscripts, [operand.ndim for operand in operands]))(*operands)
+
+
+def _explicit(subscripts: str, ndims: list[int]) -> str:
+    """`subscripts` with ellipses written out as letters, and with an explicit output."""
+    subscripts = subscripts.replace(" ", "")
+    left, arrow, output = subscripts.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(ndims):
+        raise ValueError(f"einsum {subscripts!r} names {len(terms)} operands, got {len(ndims)}")
+    spare = [letter for letter in _LETTERS[::-1] if letter not in subscripts]
+    lengths = [ndim - len(term.replace("...", "")) for term, ndim in zip(terms, ndims, strict=True)]
+    longest = max([n for term, n in zip(terms, lengths, strict=True) if "..." in term], default=0)
+    rest = "".join(spare[:longest][::-1])
+    full = []
+    for term, ndim, length in zip(terms, ndims, lengths, strict=True):
+        if "..." in term:
+            term = term.replace("...", rest[longest - length :] if length > 0 else "")
+        if len(term) != ndim:
+            raise ValueError(f"einsum term {term!r} of {subscripts!r} does not fit an operand of {ndim} dimensions")
+        full.append(term)
+    if arrow:
+        output = output.replace("...", rest)
+    else:
+        letters = "".join(terms).replace("...", "")
+        output = ("" if "..." not in left else rest) + "".join(
+            sorted({letter for letter in letters if letters.count(letter) == 1})
+        )
+    return ",".join(full) + "->" + output

@@ -1,0 +1,263 @@
+"""Convolution and pooling over images of shape (N, H, W, C).
+
+Σ x·w·g over all positions is linear in the image x, the kernel w and the adjoint g alike.  `Conv`, `ConvTranspose` and
+`ConvKernel` are the derivatives of that one form with respect to g, x and w, so the three are closed under
+differentiation: each one's rule is the other two.
+"""
+
+import numpy as np
+
+from ..graph import Tensor
+from .indexing import TakeAlongAxis
+from .kinds import Linear, Multilinear
+from .movement import reshape
+from .reductions import Max, argmax, mean
+
+__all__ = [
+    "Conv", "ConvKernel", "ConvTranspose", "Fold", "Unfold", "avg_pool", "conv", "conv_transpose", "max_pool",
+]  # fmt: skip
+
+_PAIR = "an int or a pair of ints"
+
+
+def _pair(value, name: str) -> tuple[int, int]:
+    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(pair) != 2:
+        raise ValueError(f"{name} must be {_PAIR}, got {value!r}")
+    return pair
+
+
+class _Geometry(Multilinear):
+    """How a kernel moves over an image: stride, padding, dilation (pairs for height and width), and channel groups."""
+
+    __slots__ = ("stride", "padding", "dilation", "groups")
+
+    def __init__(self, stride=1, padding=0, dilation=1, groups: int = 1):
+        self.stride = _pair(stride, "stride")
+        self.padding = _pair(padding, "padding")
+        self.dilation = _pair(dilation, "dilation")
+        self.groups = groups
+
+    @property
+    def geometry(self) -> tuple:
+        return self.stride, self.padding, self.dilation, self.groups
+
+    def windows(self, x, kernel: tuple[int, int]):
+        """The windows of x as an array (N, H', W', K, K, C): a view of the padded image."""
+        return windows(x, kernel, self.stride, self.padding, self.dilation)
+
+
+def windows(x, kernel, stride, padding, dilation, fill=0):
+    """Every position of a moving window over x (N, H, W, C), as a view (N, H', W', K, K, C) of the padded image."""
+    (ph, pw), (sh, sw), (dh, dw), (kh, kw) = padding, stride, dilation, kernel
+    if ph or pw:
+        n, h, w, c = x.shape
+        padded = np.full_like(x, fill, shape=(n, h + 2 * ph, w + 2 * pw, c))
+        padded[:, ph : ph + h, pw : pw + w] = x
+        x = padded
+    n, h, w, c = x.shape
+    out_h, out_w = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
+    if out_h <= 0 or out_w <= 0:
+        raise ValueError(
+            f"a window of {kh}x{kw} (dilation {dilation}) does not fit into an image of {h}x{w} (padding included)"
+        )
+    s0, s1, s2, s3 = x.strides
+    shape, strides = (n, out_h, out_w, kh, kw, c), (s0, s1 * sh, s2 * sw, s1 * dh, s2 * dw, s3)
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+
+
+def add_windows(parts, shape, stride, padding, dilation):
+    """The transpose of `windows`: windows (N, H', W', K, K, C) added up into an image of `shape`."""
+    (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
+    n, h, w, c = shape
+    _, out_h, out_w, kh, kw, _ = parts.shape
+    padded = np.zeros_like(parts, shape=(n, h + 2 * ph, w + 2 * pw, c))
+    for i in range(kh):
+        for j in range(kw):
+            top, left = i * dh, j * dw
+            padded[:, top : top + sh * out_h : sh, left : left + sw * out_w : sw] += parts[:, :, :, i, j]
+    return padded[:, ph : ph + h, pw : pw + w]
+
+
+class Conv(_Geometry):
+    """y[n, p, q, o] = Σ x[n, p·s + i·d - pad, q·s + j·d - pad, c] · w[i, j, c, o]: cross-correlation, as in all nets
+
+    x is (N, H, W, C_in), w is (K, K, C_in / groups, C_out).
+    """
+
+    __slots__ = ()
+
+    def compute(self, x, w):
+        if x.ndim != 4 or w.ndim != 4:
+            raise ValueError(f"needs an image (N, H, W, C) and a kernel (K, K, C_in, C_out), got {x.ndim}-D and {w.ndim}-D")
+        kh, kw, c, o = w.shape
+        if x.shape[3] != c * self.groups or o % self.groups:
+            raise ValueError(
+                f"the image has {x.shape[3]} channels, the kernel takes {c} in each of {self.groups} groups and makes {o}"
+            )
+        view = self.windows(x, (kh, kw))
+        n, out_h, out_w = view.shape[:3]
+        if self.groups == 1:
+            return (view.reshape(n * out_h * out_w, kh * kw * c) @ w.reshape(-1, o)).reshape(n, out_h, out_w, o)
+        g = self.groups
+        columns = view.reshape(n * out_h * out_w, kh * kw, g, c).transpose(2, 0, 1, 3).reshape(g, -1, kh * kw * c)
+        kernels = w.reshape(kh * kw * c, g, o // g).transpose(1, 0, 2)
+        return (columns @ kernels).transpose(1, 0, 2).reshape(n, out_h, out_w, o)
+
+    def gradient(self, out_grad, node):
+        x, w = node.inputs
+        return (
+            ConvTranspose(x.shape[1:3], *self.geometry)(out_grad, w) if node.needs(0) else None,
+            ConvKernel(w.shape[:2], *self.geometry)(x, out_grad) if node.needs(1) else None,
+        )
+
+
+class ConvTranspose(_Geometry):
+    """The transpose of `Conv` in the image: from g (N, H', W', C_out) and w to an image of `size`"""
+
+    __slots__ = ("size",)
+
+    def __init__(self, size, *geometry):
+        super().__init__(*geometry)
+        self.size = tuple(size)
+
+    def compute(self, g, w):
+        kh, kw, c, o = w.shape
+        n, out_h, out_w = g.shape[:3]
+        groups = self.groups
+        if g.shape[3] != o:
+            raise ValueError(f"the input has {g.shape[3]} channels, the kernel {o}")
+        if groups == 1:
+            parts = g.reshape(-1, o) @ w.reshape(-1, o).T
+        else:
+            split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
+            kernels = w.reshape(kh * kw * c, groups, o // groups).transpose(1, 2, 0)
+            parts = (split @ kernels).reshape(groups, -1, kh * kw, c).transpose(1, 2, 0, 3)
+        parts = parts.reshape(n, out_h, out_w, kh, kw, c * groups)
+        return add_windows(parts, (n, *self.size, c * groups), self.stride, self.padding, self.dilation)
+
+    def gradient(self, out_grad, node):
+        g, w = node.inputs
+        return (
+            Conv(*self.geometry)(out_grad, w) if node.needs(0) else None,
+            ConvKernel(w.shape[:2], *self.geometry)(out_grad, g) if node.needs(1) else None,
+        )
+
+
+class ConvKernel(_Geometry):
+    """The transpose of `Conv` in the kernel: from x (N, H, W, C_in) and g (N, H', W', C_out) to (K, K, C_in, C_out)"""
+
+    __slots__ = ("kernel",)
+
+    def __init__(self, kernel, *geometry):
+        super().__init__(*geometry)
+        self.kernel = tuple(kernel)
+
+    def compute(self, x, g):
+        (kh, kw), groups = self.kernel, self.groups
+        o, c = g.shape[3], x.shape[3] // groups
+        view = self.windows(x, self.kernel)[:, : g.shape[1], : g.shape[2]]
+        if groups == 1:
+            return (view.reshape(-1, kh * kw * c).T @ g.reshape(-1, o)).reshape(kh, kw, c, o)
+        columns = view.reshape(-1, kh * kw, groups, c).transpose(2, 1, 3, 0).reshape(groups, kh * kw * c, -1)
+        split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
+        return (columns @ split).transpose(1, 0, 2).reshape(kh, kw, c, o)
+
+    def gradient(self, out_grad, node):
+        x, g = node.inputs
+        return (
+            ConvTranspose(x.shape[1:3], *self.geometry)(g, out_grad) if node.needs(0) else None,
+            Conv(*self.geometry)(x, out_grad) if node.needs(1) else None,
+        )
+
+
+class Unfold(Linear):
+    """The windows of an image as one axis: (N, H, W, C) to (N, H', W', K·K, C); `fill` pads (0 leaves it linear)"""
+
+    __slots__ = ("kernel", "stride", "padding", "fill")
+
+    def __init__(self, kernel, stride, padding, fill=0):
+        self.kernel, self.stride, self.padding, self.fill = kernel, stride, padding, fill
+
+    def compute(self, x):
+        view = windows(x, self.kernel, self.stride, self.padding, (1, 1), self.fill)
+        n, h, w, kh, kw, c = view.shape
+        return view.reshape(n, h, w, kh * kw, c)
+
+    def gradient(self, out_grad, node):
+        return Fold(node.inputs[0].shape, self.kernel, self.stride, self.padding)(out_grad)
+
+    def tangent(self, node, tangent):
+        return Unfold(self.kernel, self.stride, self.padding)(tangent)
+
+
+class Fold(Linear):
+    """The transpose of `Unfold`: windows added up into an image of `shape`"""
+
+    __slots__ = ("shape", "kernel", "stride", "padding")
+
+    def __init__(self, shape, kernel, stride, padding):
+        self.shape, self.kernel, self.stride, self.padding = shape, kernel, stride, padding
+
+    def compute(self, parts):
+        n, h, w, _, c = parts.shape
+        parts = parts.reshape(n, h, w, *self.kernel, c)
+        return add_windows(parts, self.shape, self.stride, self.padding, (1, 1))
+
+    def gradient(self, out_grad, node):
+        return Unfold(self.kernel, self.stride, self.padding)(out_grad)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Functions
+
+
+def conv(a: Tensor, b: Tensor, stride=1, padding=1, dilation=1, groups: int = 1) -> Tensor:
+    """Cross-correlation of images a (N, H, W, C_in) with a kernel b (K, K, C_in / groups, C_out).
+
+    stride, padding and dilation are ints or (height, width) pairs.  Note the course's default padding of 1.
+    The result is (N, H', W', C_out) with H' = (H + 2·padding - dilation·(K - 1) - 1) // stride + 1.
+    """
+    return Conv(stride, padding, dilation, groups)(a, b)
+
+
+def conv_transpose(a: Tensor, b: Tensor, stride=1, padding=0, output_padding=0, dilation=1, groups: int = 1) -> Tensor:
+    """The transpose of `conv` in its image ("deconvolution"): a (N, H, W, C_out), b (K, K, C_in / groups, C_out).
+
+    The result is (N, H', W', C_in) with H' = (H - 1)·stride - 2·padding + dilation·(K - 1) + output_padding + 1.
+    """
+    s, p, d = _pair(stride, "stride"), _pair(padding, "padding"), _pair(dilation, "dilation")
+    extra = _pair(output_padding, "output_padding")
+    if extra[0] >= s[0] or extra[1] >= s[1]:
+        raise ValueError(f"output_padding must be smaller than stride, got {output_padding} for stride {stride}")
+    size = [(a.shape[1 + i] - 1) * s[i] - 2 * p[i] + d[i] * (b.shape[i] - 1) + extra[i] + 1 for i in (0, 1)]
+    return ConvTranspose(size, s, p, d, groups)(a, b)
+
+
+def max_pool(a: Tensor, kernel, stride=None, padding=0) -> Tensor:
+    """The largest element of each window of a (N, H, W, C); `stride` is the kernel's size by default.
+
+    At ties the derivative goes to the first element of the window.  Padding never wins: it is below every number.
+    """
+    lowest = -np.inf if a.dtype.kind == "f" else np.iinfo(a.dtype).min
+    parts = _unfold(a, kernel, stride, padding, fill=lowest)
+    first = argmax(parts, axis=3, keepdims=True)
+    out = TakeAlongAxis(3)(parts, first)
+    n, h, w, _, c = out.shape
+    return reshape(out, (n, h, w, c))
+
+
+def avg_pool(a: Tensor, kernel, stride=None, padding=0) -> Tensor:
+    """The mean of each window of a (N, H, W, C), padding counted as zeros; `stride` is the kernel's size by default."""
+    return mean(_unfold(a, kernel, stride, padding, fill=0), axis=3)
+
+
+def _unfold(a, kernel, stride, padding, fill):
+    kernel = _pair(kernel, "kernel")
+    stride = kernel if stride is None else _pair(stride, "stride")
+    padding = _pair(padding, "padding")
+    if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
+        raise ValueError(f"pooling padding may be at most half the kernel, got padding {padding} for a kernel {kernel}")
+    if a.ndim != 4:
+        raise ValueError(f"pooling takes images of shape (N, H, W, C), got shape {a.shape}")
+    return Unfold(kernel, stride, padding, fill)(a)

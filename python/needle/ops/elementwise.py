@@ -1,0 +1,658 @@
+"""Elementwise arithmetic and functions.  Rules are written at the output's shape; `Elementwise` does the rest.
+
+Numbers are weak: an op with a `scalar` keeps the dtype of its Tensor within its kind, as Python numbers do in NumPy.
+"""
+
+import numpy as np
+
+from ..graph import Tensor, leaf
+from .kinds import Elementwise, PiecewiseConstant
+
+__all__ = [
+    "Abs", "AddScalar", "Arctan", "Clip", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul", "EWisePow", "Exp",
+    "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate", "PowerScalar", "ReLU",
+    "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Step", "Tan",
+    "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip", "cos", "divide",
+    "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater", "greater_equal", "less", "less_equal",
+    "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mul_scalar",
+    "multiply", "negate", "not_equal", "power", "power_scalar", "relu", "sigmoid", "sign", "silu", "sin", "softplus",
+    "sqrt", "square", "subtract", "tan", "tanh", "where",
+]  # fmt: skip
+
+
+class ScalarOp(Elementwise):
+    """An op on a Tensor and a number, which is an attribute: `scalar` may be a Python or NumPy number or an array of
+    one element."""
+
+    __slots__ = ("scalar", "number")
+
+    def __init__(self, scalar):
+        self.scalar = scalar
+        self.number = scalar if type(scalar) in (float, int) else weak_number(scalar)
+
+
+def weak_number(scalar):
+    """`scalar` as a Python number, which never changes the dtype of what it meets within its kind."""
+    if isinstance(scalar, (np.generic, np.ndarray)) and scalar.size == 1 and scalar.dtype.kind in "biufc":
+        return scalar.item()
+    if isinstance(scalar, (bool, int, float, complex)):
+        return scalar
+    raise TypeError(f"scalar must be a number or an array of one element, got {type(scalar).__name__} {scalar!r}")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Arithmetic
+
+
+class EWiseAdd(Elementwise):
+    """a + b"""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        return np.add(a, b)
+
+    def gradient(self, out_grad, node):
+        return out_grad, out_grad
+
+
+class AddScalar(ScalarOp):
+    """a + scalar"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.add(a, self.number)
+
+    def gradient(self, out_grad, node):
+        return out_grad
+
+
+class EWiseMul(Elementwise):
+    """a · b"""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        return np.multiply(a, b)
+
+    def gradient(self, out_grad, node):
+        a, b = node.inputs
+        return (
+            multiply(out_grad, b) if node.needs(0) else None,
+            multiply(out_grad, a) if node.needs(1) else None,
+        )
+
+
+class MulScalar(ScalarOp):
+    """a · scalar"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.multiply(a, self.number)
+
+    def gradient(self, out_grad, node):
+        return self(out_grad)
+
+
+class EWiseDiv(Elementwise):
+    """a / b"""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        return np.true_divide(a, b)
+
+    def gradient(self, out_grad, node):
+        b = node.inputs[1]
+        by_b = divide(out_grad, b)
+        return by_b, negate(multiply(by_b, node)) if node.needs(1) else None
+
+
+class DivScalar(ScalarOp):
+    """a / scalar"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.true_divide(a, self.number)
+
+    def gradient(self, out_grad, node):
+        return self(out_grad)
+
+
+class ScalarDiv(ScalarOp):
+    """scalar / a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.true_divide(self.number, a)
+
+    def gradient(self, out_grad, node):
+        return negate(multiply(out_grad, divide(node, node.inputs[0])))
+
+
+class EWisePow(Elementwise):
+    """aᵇ.  At a = 0 the derivative in a is the true one (0 for b = 0), and that in b is 0 for b > 0."""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        return np.power(a, b)
+
+    def gradient(self, out_grad, node):
+        a, b = node.inputs
+        by_a = by_b = None
+        if node.needs(0):
+            # 0·0⁻¹ would be nan: where both are 0 the exponent b - 1 is exchanged for 1, and 0·0¹ is the derivative.
+            flat = logical_and(equal(a, 0), equal(b, 0))
+            by_a = out_grad * b * power(a, where(flat, 1, b - 1))
+        if node.needs(1):
+            by_b = out_grad * node * log(where(equal(a, 0), 1, a))
+        return by_a, by_b
+
+
+class PowerScalar(ScalarOp):
+    """aⁿ for a number n"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return a**self.number
+
+    def gradient(self, out_grad, node):
+        n = self.number
+        if n == 0:
+            return leaf(np.zeros_like(out_grad.node.data))
+        if n == 1:
+            return out_grad
+        (a,) = node.inputs
+        return multiply(out_grad, mul_scalar(a if n == 2 else power_scalar(a, n - 1), n))
+
+
+class ScalarPower(ScalarOp):
+    """nᵃ for a number n"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.power(self.number, a)
+
+    def gradient(self, out_grad, node):
+        # ln 0 = -inf would make 0·inf of the derivative 0 that 0ᵃ has for a > 0.
+        slope = np.log(self.number) if self.number else 0.0
+        return mul_scalar(multiply(out_grad, node), slope)
+
+
+class Negate(Elementwise):
+    """-a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.negative(a)
+
+    def gradient(self, out_grad, node):
+        return negate(out_grad)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Functions of one variable
+
+
+class Log(Elementwise):
+    """ln a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.log(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, node.inputs[0])
+
+
+class Log1p(Elementwise):
+    """ln(1 + a)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.log1p(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, node.inputs[0] + 1)
+
+
+class Exp(Elementwise):
+    """eᵃ"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.exp(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node)
+
+
+class Expm1(Elementwise):
+    """eᵃ - 1"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.expm1(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node + 1)
+
+
+class Sqrt(Elementwise):
+    """√a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.sqrt(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, node * 2)
+
+
+class Square(Elementwise):
+    """a²"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.square(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node.inputs[0] * 2)
+
+
+class Abs(Elementwise):
+    """|a|, with derivative 0 at 0"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.abs(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, sign(node.inputs[0]))
+
+
+class Sin(Elementwise):
+    """sin a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.sin(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, cos(node.inputs[0]))
+
+
+class Cos(Elementwise):
+    """cos a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.cos(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, negate(sin(node.inputs[0])))
+
+
+class Tan(Elementwise):
+    """tan a.  d/da = 1 + tan²a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.tan(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, square(node) + 1)
+
+
+class Arctan(Elementwise):
+    """arctan a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.arctan(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, square(node.inputs[0]) + 1)
+
+
+class Tanh(Elementwise):
+    """tanh a.  d/da = 1 - tanh²a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.tanh(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, 1 - square(node))
+
+
+class Sigmoid(Elementwise):
+    """1 / (1 + e⁻ᵃ), written as (1 + tanh(a/2)) / 2, which overflows nowhere.  d/da = σ·(1 - σ)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        out = np.tanh(a * 0.5)
+        return (out + 1) * 0.5
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node * (1 - node))
+
+
+class Softplus(Elementwise):
+    """ln(1 + eᵃ), stable at both ends.  d/da = σ(a)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.logaddexp(a, np.zeros((), a.dtype if a.dtype.kind == "f" else float))
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, sigmoid(node.inputs[0]))
+
+
+class ReLU(Elementwise):
+    """max(a, 0), with derivative 0 at 0"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.maximum(a, np.zeros((), a.dtype))
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, greater(node.inputs[0], 0))
+
+
+class SiLU(Elementwise):
+    """a·σ(a), "swish" (Ramachandran et al. 2017, arXiv:1710.05941)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return a * Sigmoid.compute(self, a)
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        s = sigmoid(a)
+        return multiply(out_grad, s + a * s * (1 - s))
+
+
+_GELU_SCALE = float(np.sqrt(2 / np.pi))
+_GELU_CUBIC = 0.044715
+
+
+class GELU(Elementwise):
+    """a/2 · (1 + tanh(√(2/π)·(a + 0.044715·a³))), the tanh form of Hendrycks & Gimpel 2016 (arXiv:1606.08415)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        out = a * a
+        out = a + _GELU_CUBIC * (out * a)
+        out = np.tanh(_GELU_SCALE * out)
+        return 0.5 * a * (out + 1)
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        squared = square(a)
+        t = tanh(a * (squared * _GELU_CUBIC + 1) * _GELU_SCALE)
+        inner = (squared * (3 * _GELU_CUBIC) + 1) * _GELU_SCALE
+        return multiply(out_grad, (t + 1 + a * (1 - square(t)) * inner) * 0.5)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Choices
+
+
+class Extremum(Elementwise):
+    """The larger or smaller of two; at ties the derivative is shared equally."""
+
+    __slots__ = ()
+
+    def gradient(self, out_grad, node):
+        return tuple(
+            multiply(out_grad, TieShare()(node.inputs[i], node.inputs[1 - i], node)) if node.needs(i) else None
+            for i in (0, 1)
+        )
+
+
+class Maximum(Extremum):
+    """max(a, b)"""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        return np.maximum(a, b)
+
+
+class Minimum(Extremum):
+    """min(a, b)"""
+
+    __slots__ = ()
+
+    def compute(self, a, b):
+        return np.minimum(a, b)
+
+
+class TieShare(PiecewiseConstant):
+    """The part of `chosen` = max(a, b) (or min) that came from a: 1, 0, or ½ at a tie"""
+
+    __slots__ = ()
+
+    def compute(self, a, b, chosen):
+        dtype = chosen.dtype if chosen.dtype.kind == "f" else float
+        return np.where(a == b, 0.5, a == chosen).astype(dtype)
+
+
+class Where(Elementwise):
+    """a where the condition holds, else b"""
+
+    __slots__ = ()
+
+    def compute(self, condition, a, b):
+        return np.where(condition, a, b)
+
+    def gradient(self, out_grad, node):
+        condition = node.inputs[0]
+        zero = leaf(np.zeros((), out_grad.dtype))
+        return (
+            None,
+            where(condition, out_grad, zero) if node.needs(1) else None,
+            where(condition, zero, out_grad) if node.needs(2) else None,
+        )
+
+
+class Clip(Elementwise):
+    """a held within [low, high] (None: no bound); the derivative on a bound is 1"""
+
+    __slots__ = ("low", "high")
+
+    def __init__(self, low, high):
+        self.low, self.high = low, high
+
+    def compute(self, a):
+        return np.clip(a, self.low, self.high)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, equal(node.inputs[0], node))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Piecewise constant
+
+
+class Step(PiecewiseConstant):
+    """A NumPy ufunc whose derivative is zero (a comparison, `sign`, `floor`, a logical function), maybe with a number
+    as its second argument."""
+
+    __slots__ = ("ufunc", "scalar")
+
+    def __init__(self, ufunc, scalar=None):
+        self.ufunc = ufunc
+        self.scalar = scalar if scalar is None else weak_number(scalar)
+
+    def compute(self, *arrays):
+        return self.ufunc(*arrays) if self.scalar is None else self.ufunc(*arrays, self.scalar)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Functions
+
+
+def operand(value, like: Tensor) -> Tensor:
+    """`value` as a Tensor beside `like`: a number takes its dtype within its kind, an array becomes a constant."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (bool, int, float, complex, np.generic)):
+        number = weak_number(value)
+        return leaf(np.asarray(number, np.result_type(like.dtype, number)))
+    return value
+
+
+_ADD, _MULTIPLY, _DIVIDE, _POWER, _NEGATE = EWiseAdd(), EWiseMul(), EWiseDiv(), EWisePow(), Negate()
+
+
+def add(a: Tensor, b: Tensor) -> Tensor:
+    """a + b, broadcasting."""
+    return _ADD(a, b)
+
+
+def add_scalar(a: Tensor, scalar) -> Tensor:
+    """a + scalar."""
+    return AddScalar(scalar)(a)
+
+
+def subtract(a: Tensor, b: Tensor) -> Tensor:
+    """a - b, broadcasting: two nodes, `add(a, negate(b))`."""
+    return _ADD(a, _NEGATE(b))
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """a · b, elementwise, broadcasting."""
+    return _MULTIPLY(a, b)
+
+
+def mul_scalar(a: Tensor, scalar) -> Tensor:
+    """a · scalar."""
+    return MulScalar(scalar)(a)
+
+
+def divide(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, elementwise, broadcasting."""
+    return _DIVIDE(a, b)
+
+
+def divide_scalar(a: Tensor, scalar) -> Tensor:
+    """a / scalar."""
+    return DivScalar(scalar)(a)
+
+
+def power(a: Tensor, b: Tensor) -> Tensor:
+    """aᵇ, elementwise, broadcasting."""
+    return _POWER(a, b)
+
+
+def power_scalar(a: Tensor, scalar) -> Tensor:
+    """aⁿ for a number n."""
+    return PowerScalar(scalar)(a)
+
+
+def negate(a: Tensor) -> Tensor:
+    """-a."""
+    return _NEGATE(a)
+
+
+def _named(name: str, op):
+    """The function of that name that calls `op`, documented by the op."""
+
+    def function(a: Tensor) -> Tensor:
+        return op(a)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{type(op).__doc__.strip()}, elementwise."
+    return function
+
+
+log = _named("log", Log())
+log1p = _named("log1p", Log1p())
+exp = _named("exp", Exp())
+expm1 = _named("expm1", Expm1())
+sqrt = _named("sqrt", Sqrt())
+square = _named("square", Square())
+abs = _named("abs", Abs())
+sin = _named("sin", Sin())
+cos = _named("cos", Cos())
+tan = _named("tan", Tan())
+arctan = _named("arctan", Arctan())
+tanh = _named("tanh", Tanh())
+sigmoid = _named("sigmoid", Sigmoid())
+softplus = _named("softplus", Softplus())
+relu = _named("relu", ReLU())
+silu = _named("silu", SiLU())
+gelu = _named("gelu", GELU())
+
+
+def maximum(a: Tensor, b) -> Tensor:
+    """The larger of a and b (a Tensor or number), elementwise; a tie shares the derivative equally."""
+    return Maximum()(a, operand(b, a))
+
+
+def minimum(a: Tensor, b) -> Tensor:
+    """The smaller of a and b (a Tensor or number), elementwise; a tie shares the derivative equally."""
+    return Minimum()(a, operand(b, a))
+
+
+def where(condition, a, b) -> Tensor:
+    """a where `condition` holds, else b, broadcasting; a or b may be a number, the condition a Tensor or bool array."""
+    if not isinstance(a, Tensor):
+        if not isinstance(b, Tensor):
+            a, b = (leaf(np.asarray(x)) for x in (a, b))
+        else:
+            a = operand(a, b)
+    return Where()(condition, a, operand(b, a))
+
+
+def clip(a: Tensor, low=None, high=None) -> Tensor:
+    """a held within [low, high]; None leaves a side open.  The derivative is 1 within and on the bounds, else 0."""
+    return Clip(low, high)(a)
+
+
+def _comparison(ufunc):
+    def compare(a: Tensor, b) -> Tensor:
+        if isinstance(b, (bool, int, float, complex, np.generic)):
+            return Step(ufunc, b)(a)
+        return Step(ufunc)(a, b)
+
+    compare.__name__ = compare.__qualname__ = ufunc.__name__
+    compare.__doc__ = f"`numpy.{ufunc.__name__}`: a bool Tensor, a constant; b may be a number."
+    return compare
+
+
+greater, greater_equal = _comparison(np.greater), _comparison(np.greater_equal)
+less, less_equal = _comparison(np.less), _comparison(np.less_equal)
+equal, not_equal = _comparison(np.equal), _comparison(np.not_equal)
+logical_and, logical_or = _comparison(np.logical_and), _comparison(np.logical_or)
+logical_xor = _comparison(np.logical_xor)
+
+logical_not, sign = _named("logical_not", Step(np.logical_not)), _named("sign", Step(np.sign))
+floor, ceil = _named("floor", Step(np.floor)), _named("ceil", Step(np.ceil))

@@ -1,0 +1,146 @@
+"""Kinds of ops: what a whole class of ops has in common is said here once, and each op then says only its own mathematics.
+
+`Elementwise` ops broadcast as NumPy does: their rules are written at the shape of the output, and the partial adjoints
+are summed back over the axes that were stretched.  Their tangents follow from the same rules, since the Jacobian is
+diagonal.  `Linear` ops are their own tangent; `Multilinear` ones are the sum of themselves with one input exchanged.
+"""
+
+import numpy as np
+
+from ..graph import TensorOp, leaf
+
+__all__ = [
+    "BroadcastTo", "Cast", "Elementwise", "Linear", "Multilinear", "PiecewiseConstant", "SumTo",
+]  # fmt: skip
+
+add_reduce = np.add.reduce
+
+
+class Linear(TensorOp):
+    """f(x + c·y) = f(x) + c·f(y)."""
+
+    __slots__ = ()
+
+    def tangent(self, node, *tangents):
+        return self(*[leaf(np.zeros_like(x.node.data)) if t is None else t for x, t in zip(node.inputs, tangents)])
+
+
+class Multilinear(TensorOp):
+    """Linear in each input by itself, like a product."""
+
+    __slots__ = ()
+
+    def tangent(self, node, *tangents):
+        inputs = node.inputs
+        total = None
+        for i, tangent in enumerate(tangents):
+            if tangent is not None:
+                term = self(*inputs[:i], tangent, *inputs[i + 1 :])
+                total = term if total is None else total + term
+        return total
+
+
+class PiecewiseConstant(TensorOp):
+    """The derivative is zero wherever it exists: the result is a constant, whatever goes in."""
+
+    __slots__ = ()
+
+    differentiable = False
+
+    def gradient(self, out_grad, node):
+        return (None,) * len(node.inputs)
+
+
+class SumTo(Linear):
+    """Sum over the axes along which `shape` was broadcast: the transpose of `BroadcastTo`."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape):
+        self.shape = shape
+
+    def compute(self, a):
+        return sum_to(a, self.shape)
+
+    def gradient(self, out_grad, node):
+        return BroadcastTo(node.inputs[0].shape)(out_grad)
+
+
+class BroadcastTo(Linear):
+    """Repeat along new leading axes and axes of length 1 until the shape is `shape`."""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape):
+        self.shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+
+    def compute(self, a):
+        return np.broadcast_to(a, self.shape)
+
+    def gradient(self, out_grad, node):
+        return SumTo(node.inputs[0].shape)(out_grad)
+
+
+class Cast(Linear):
+    """The same numbers in another floating or complex dtype; to a real dtype, the real part."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+
+    def compute(self, a):
+        if a.dtype.kind == "c" and self.dtype.kind != "c":
+            a = a.real
+        return a.astype(self.dtype)
+
+    def gradient(self, out_grad, node):
+        return Cast(node.inputs[0].dtype)(out_grad)
+
+
+class Elementwise(TensorOp):
+    """yᵢ = f(x₁ᵢ, x₂ᵢ, …) after broadcasting.
+
+    `gradient` returns out_grad·∂f/∂xₖ at the output's shape.  The walk sums it back to the input's, by `fit`.
+    """
+
+    __slots__ = ()
+
+    def fit(self, grad, shape):
+        return SumTo(shape)(grad)
+
+    def tangent(self, node, *tangents):
+        total = None
+        for i, tangent in enumerate(tangents):
+            if tangent is not None:
+                if tangent.shape != node.shape:
+                    tangent = BroadcastTo(node.shape)(tangent)
+                rule = self.gradient(tangent, node)
+                term = rule[i] if isinstance(rule, tuple) else rule
+                if term is not None:
+                    total = term if total is None else total + term
+        return total
+
+
+def sum_to(array, shape):
+    """The raw array summed over the axes along which `shape` would be broadcast to its own."""
+    extra = array.ndim - len(shape)
+    stretched = [extra + i for i, n in enumerate(shape) if n == 1 and array.shape[extra + i] != 1]
+    if extra or stretched:
+        array = add_reduce(array, axis=(*range(extra), *stretched), dtype=array.dtype)
+    return array if array.shape == shape else array.reshape(shape)
+
+
+def normalize_axes(axes, ndim: int) -> tuple[int, ...]:
+    """`axes` (None, an int or a sequence; negative allowed) as a tuple of distinct numbers in [0, ndim)."""
+    if axes is None:
+        return tuple(range(ndim))
+    axes = tuple(axes) if hasattr(axes, "__iter__") else (axes,)
+    result = []
+    for axis in axes:
+        if not -ndim <= axis < ndim:
+            raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a Tensor of {ndim} dimensions")
+        result.append(int(axis) % ndim)
+    if len(set(result)) != len(result):
+        raise ValueError(f"axes {axes} name an axis twice")
+    return tuple(result)

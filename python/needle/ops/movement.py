@@ -1,0 +1,343 @@
+"""Movement: ops that lay the same numbers out in another way.  All are linear, and each one's transpose is another."""
+
+import numpy as np
+
+from ..graph import MakeTensorTuple, Tensor, TensorTuple, TensorTupleOp, TupleGetItem, leaf
+from .kinds import BroadcastTo, Linear, SumTo, normalize_axes
+
+__all__ = [
+    "Concatenate", "Copy", "Dilate", "Flip", "FusedAddScalars", "Identity", "Pad", "Permute", "Reshape", "Split",
+    "Stack", "Transpose", "UnDilate", "broadcast_to", "concatenate", "dilate", "flip", "fused_add_scalars",
+    "make_tuple", "pad", "permute", "reshape", "split", "stack", "sum_to", "transpose", "tuple_get_item", "undilate",
+]  # fmt: skip
+
+
+class Identity(Linear):
+    """a, as a new value"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return a
+
+    def gradient(self, out_grad, node):
+        return out_grad
+
+
+class Copy(Identity):
+    """a, in memory of its own"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return a.copy()
+
+
+class Reshape(Linear):
+    """The same elements in the same order under another shape; one length may be -1"""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape):
+        self.shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+
+    def compute(self, a):
+        return a.reshape(self.shape)
+
+    def gradient(self, out_grad, node):
+        return Reshape(node.inputs[0].node.data.shape)(out_grad)
+
+
+class Transpose(Linear):
+    """Swap a pair of axes, the last two by default"""
+
+    __slots__ = ("axes",)
+
+    def __init__(self, axes=None):
+        if axes is not None:
+            axes = tuple(axes)
+            if len(axes) != 2:
+                raise ValueError(f"Transpose swaps a pair of axes, got axes={axes}; for a permutation use permute")
+        self.axes = axes
+
+    def compute(self, a):
+        if self.axes is None:
+            if a.ndim < 2:
+                raise ValueError("swapping the last two axes needs at least 2 dimensions")
+            return a.swapaxes(-1, -2)
+        return a.swapaxes(*self.axes)
+
+    def gradient(self, out_grad, node):
+        return self(out_grad)
+
+
+class Permute(Linear):
+    """Axis i of the result is axis `axes[i]` of a, as `numpy.transpose`; None reverses all axes"""
+
+    __slots__ = ("axes",)
+
+    def __init__(self, axes=None):
+        self.axes = None if axes is None else tuple(axes)
+
+    def compute(self, a):
+        return a.transpose(self.axes)
+
+    def gradient(self, out_grad, node):
+        if self.axes is None:
+            return self(out_grad)
+        axes = normalize_axes(self.axes, out_grad.ndim)
+        return Permute(tuple([axes.index(i) for i in range(len(axes))]))(out_grad)
+
+
+class Flip(Linear):
+    """Reverse the order of elements along `axes` (None: all)"""
+
+    __slots__ = ("axes",)
+
+    def __init__(self, axes=None):
+        self.axes = axes
+
+    def compute(self, a):
+        return np.flip(a, self.axes)
+
+    def gradient(self, out_grad, node):
+        return self(out_grad)
+
+
+class Dilate(Linear):
+    """`dilation` zeros after each element along `axes`: a length n becomes n·(dilation + 1).  Axes out of range are
+    ignored"""
+
+    __slots__ = ("axes", "dilation")
+
+    def __init__(self, axes, dilation: int):
+        self.axes = tuple(axes) if hasattr(axes, "__iter__") else (axes,)
+        self.dilation = dilation
+
+    def strides(self, ndim: int) -> tuple[slice, ...]:
+        """The index of the elements that are not padding."""
+        chosen = {axis % ndim for axis in self.axes if -ndim <= axis < ndim}
+        return tuple([slice(None, None, self.dilation + 1 if i in chosen else 1) for i in range(ndim)])
+
+    def compute(self, a):
+        places = self.strides(a.ndim)
+        shape = [n * place.step for n, place in zip(a.shape, places)]
+        out = np.zeros_like(a, shape=shape)
+        out[places] = a
+        return out
+
+    def gradient(self, out_grad, node):
+        return UnDilate(self.axes, self.dilation)(out_grad)
+
+
+class UnDilate(Dilate):
+    """The elements that `Dilate` did not fill in: the transpose of `Dilate`"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return a[self.strides(a.ndim)]
+
+    def gradient(self, out_grad, node):
+        out = Dilate(self.axes, self.dilation)(out_grad)
+        shape = node.inputs[0].shape
+        if out.shape == shape:
+            return out
+        # a length that dilation + 1 does not divide: its tail was never looked at by compute
+        return out[tuple([slice(n) for n in shape])]
+
+
+class Pad(Linear):
+    """Zeros around a: `widths` is a (before, after) pair an axis; negative widths crop"""
+
+    __slots__ = ("widths",)
+
+    def __init__(self, widths):
+        self.widths = tuple([tuple(pair) for pair in widths])
+
+    def compute(self, a):
+        if len(self.widths) != a.ndim:
+            raise ValueError(f"widths has {len(self.widths)} pairs for {a.ndim} axes")
+        a = a[tuple([slice(max(-before, 0), n + min(after, 0)) for n, (before, after) in zip(a.shape, self.widths)])]
+        grow = [(max(before, 0), max(after, 0)) for before, after in self.widths]
+        out = np.zeros_like(a, shape=[before + n + after for n, (before, after) in zip(a.shape, grow)])
+        out[tuple([slice(before, before + n) for n, (before, _) in zip(a.shape, grow)])] = a
+        return out
+
+    def gradient(self, out_grad, node):
+        return Pad([(-before, -after) for before, after in self.widths])(out_grad)
+
+
+class Stack(Linear):
+    """Join Tensors of one shape along a new axis"""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, axis: int = 0):
+        self.axis = axis
+
+    def __call__(self, *args):
+        return super().__call__(*_several("stack", args))
+
+    def compute(self, *arrays):
+        return np.stack(arrays, self.axis)
+
+    def gradient(self, out_grad, node):
+        return tuple(Split(self.axis)(out_grad))
+
+
+class Split(TensorTupleOp):
+    """The slices along `axis`, which is removed: the inverse of `Stack`"""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, axis: int = 0):
+        self.axis = axis
+
+    def compute(self, a):
+        return tuple(np.moveaxis(a, self.axis, 0))
+
+    def gradient(self, out_grad, node):
+        return Stack(self.axis)(out_grad)
+
+    def tangent(self, node, tangent):
+        return self(tangent)
+
+
+class Concatenate(Linear):
+    """Join Tensors along an axis that they have"""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, axis: int = 0):
+        self.axis = axis
+
+    def __call__(self, *args):
+        return super().__call__(*_several("concatenate", args))
+
+    def compute(self, *arrays):
+        return np.concatenate(arrays, self.axis)
+
+    def gradient(self, out_grad, node):
+        axis = self.axis % out_grad.ndim
+        grads, start = [], 0
+        for i, x in enumerate(node.inputs):
+            stop = start + x.shape[axis]
+            grads.append(out_grad[(slice(None),) * axis + (slice(start, stop),)] if node.needs(i) else None)
+            start = stop
+        return tuple(grads)
+
+
+def _several(name: str, args) -> tuple:
+    """The Tensors that `name` joins, given one by one, as a list or tuple, or as a TensorTuple."""
+    if len(args) == 1 and isinstance(args[0], (list, tuple, TensorTuple)):
+        args = tuple(args[0])
+    if not args:
+        raise ValueError(f"{name} needs at least one Tensor, got none")
+    return args
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Functions
+
+
+def broadcast_to(a: Tensor, shape) -> Tensor:
+    """a repeated to `shape` by NumPy's broadcasting rules."""
+    return BroadcastTo(shape)(a)
+
+
+def sum_to(a: Tensor, shape) -> Tensor:
+    """a summed over the axes along which `shape` would be broadcast to its own: the transpose of `broadcast_to`."""
+    return SumTo(tuple(shape))(a)
+
+
+def reshape(a: Tensor, shape) -> Tensor:
+    """a under another shape; one length may be -1."""
+    return Reshape(shape)(a)
+
+
+def transpose(a: Tensor, axes=None) -> Tensor:
+    """a with the pair `axes` of axes swapped, the last two by default."""
+    return Transpose(axes)(a)
+
+
+def permute(a: Tensor, axes=None) -> Tensor:
+    """a with its axes in the order `axes` (reversed for None), as `numpy.transpose`."""
+    return Permute(axes)(a)
+
+
+def flip(a: Tensor, axes=None) -> Tensor:
+    """a with the order of its elements reversed along `axes` (None: all)."""
+    return Flip(axes)(a)
+
+
+def dilate(a: Tensor, axes, dilation: int) -> Tensor:
+    """a with `dilation` zeros after each element along `axes`: n becomes n·(dilation + 1)."""
+    return Dilate(axes, dilation)(a)
+
+
+def undilate(a: Tensor, axes, dilation: int) -> Tensor:
+    """Every (dilation + 1)-th element along `axes`: what `dilate` was given."""
+    return UnDilate(axes, dilation)(a)
+
+
+def pad(a: Tensor, widths) -> Tensor:
+    """Zeros around a; `widths` is one number, one (before, after) pair, or a pair an axis."""
+    if isinstance(widths, int):
+        widths = (widths, widths)
+    if all(isinstance(width, int) for width in widths):
+        widths = [widths] * a.ndim
+    return Pad(widths)(a)
+
+
+def stack(args, axis: int = 0) -> Tensor:
+    """The Tensors of a list, tuple or TensorTuple, all of one shape, joined along a new axis."""
+    return Stack(axis)(*_several("stack", (args,)))
+
+
+def split(a: Tensor, axis: int = 0) -> TensorTuple:
+    """A TensorTuple of the `a.shape[axis]` slices of a along `axis`, which is removed."""
+    return Split(axis)(a)
+
+
+def concatenate(args, axis: int = 0) -> Tensor:
+    """The Tensors of a list, tuple or TensorTuple joined along an axis that they have."""
+    return Concatenate(axis)(*_several("concatenate", (args,)))
+
+
+def make_tuple(*args: Tensor) -> TensorTuple:
+    """The Tensors as one TensorTuple."""
+    return MakeTensorTuple()(*args)
+
+
+def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
+    """Entry `index` of a TensorTuple."""
+    return value[index]
+
+
+class FusedAddScalars(TensorTupleOp):
+    """(x + c0, x + c1)"""
+
+    __slots__ = ("c0", "c1")
+
+    def __init__(self, c0, c1):
+        self.c0, self.c1 = c0, c1
+
+    def compute(self, x):
+        return x + self.c0, x + self.c1
+
+    def gradient(self, out_grad, node):
+        return out_grad[0] + out_grad[1]
+
+    def tangent(self, node, tangent):
+        return make_tuple(tangent, tangent)
+
+
+def fused_add_scalars(x: Tensor, c0, c1) -> TensorTuple:
+    """The TensorTuple (x + c0, x + c1), made by one op."""
+    return FusedAddScalars(c0, c1)(x)
+
+
+def zeros_of(x) -> Tensor:
+    """A constant of zeros like x."""
+    return leaf(np.zeros_like(x.node.data))

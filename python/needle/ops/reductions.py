@@ -1,0 +1,253 @@
+"""Reductions: sums, means, extrema, and the stable logarithms of sums of exponentials."""
+
+import numpy as np
+
+from ..graph import Tensor, TensorOp
+from .elementwise import exp, multiply, square
+from .kinds import BroadcastTo, Linear, PiecewiseConstant, add_reduce, normalize_axes
+from .movement import reshape
+
+__all__ = [
+    "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "ReduceExtremum", "ReduceTieShare", "Softmax",
+    "Summation", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean", "min", "softmax", "sum", "summation",
+    "var",
+]  # fmt: skip
+
+
+class Reduction(TensorOp):
+    """An op that reduces `axes` (all of them for None) to one element each, kept as length 1 if `keepdims`."""
+
+    __slots__ = ("axes", "keepdims")
+
+    def __init__(self, axes=None, keepdims: bool = False):
+        self.axes = axes if axes is None or isinstance(axes, int) else tuple(axes)
+        self.keepdims = keepdims
+
+    def axis(self, a):
+        """The axes in the form that NumPy's reductions take."""
+        axes = self.axes
+        if axes is None:
+            return None
+        return normalize_axes(axes, a.ndim)
+
+    def kept(self, shape) -> tuple[int, ...]:
+        """`shape` with the reduced axes at length 1: how the result is laid beside the input."""
+        reduced = normalize_axes(self.axes, len(shape))
+        return tuple([1 if i in reduced else n for i, n in enumerate(shape)])
+
+    def spread(self, reduced: Tensor, node: Tensor) -> Tensor:
+        """`reduced`, of the output's shape, laid beside the input so that it broadcasts."""
+        shape = self.kept(node.inputs[0].shape)
+        return reduced if reduced.shape == shape else reshape(reduced, shape)
+
+
+class Summation(Reduction, Linear):
+    """Σ a over axes"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        if self.axes is not None and not self.keepdims and type(self.axes) is int:
+            return add_reduce(a, self.axes)
+        return add_reduce(a, self.axis(a), keepdims=self.keepdims)
+
+    def gradient(self, out_grad, node):
+        return BroadcastTo(node.inputs[0].shape)(self.spread(out_grad, node))
+
+
+class Mean(Reduction, Linear):
+    """Σ a / n over axes"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        axis = self.axis(a)
+        total = add_reduce(a, axis, keepdims=self.keepdims)
+        return np.true_divide(total, count(a.shape, axis), dtype=a.dtype if a.dtype.kind in "fc" else None)
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        n = count(a.shape, self.axis(a))
+        return BroadcastTo(a.shape)(self.spread(out_grad / n, node))
+
+
+def count(shape, axis) -> int:
+    """How many elements one reduced element stands for."""
+    return int(np.prod([shape[i] for i in (range(len(shape)) if axis is None else axis)], dtype=np.int64))
+
+
+class ReduceExtremum(Reduction):
+    """The largest or smallest element; the derivative is shared equally among the tied."""
+
+    __slots__ = ()
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        return multiply(ReduceTieShare(self.axes)(a, self.spread(node, node)), self.spread(out_grad, node))
+
+    def tangent(self, node, tangent):
+        share = ReduceTieShare(self.axes)(node.inputs[0], self.spread(node, node))
+        return Summation(self.axes, self.keepdims)(multiply(share, tangent))
+
+
+class Max(ReduceExtremum):
+    """max a over axes"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.maximum.reduce(a, self.axis(a), keepdims=self.keepdims)
+
+
+class Min(ReduceExtremum):
+    """min a over axes"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.minimum.reduce(a, self.axis(a), keepdims=self.keepdims)
+
+
+class ReduceTieShare(Reduction, PiecewiseConstant):
+    """1/k at each of the k elements that equal the extremum along `axes`, else 0"""
+
+    __slots__ = ()
+
+    def compute(self, a, extremum):
+        tied = (a == extremum).astype(a.dtype if a.dtype.kind == "f" else float)
+        return tied / add_reduce(tied, self.axis(a), keepdims=True)
+
+
+class ArgExtremum(PiecewiseConstant):
+    """The index of the first largest (or smallest) element along an axis, or of the flattened array"""
+
+    __slots__ = ("function", "axis", "keepdims")
+
+    def __init__(self, function, axis=None, keepdims=False):
+        self.function, self.axis, self.keepdims = function, axis, keepdims
+
+    def compute(self, a):
+        return self.function(a, axis=self.axis, keepdims=self.keepdims)
+
+
+class LogSumExp(Reduction):
+    """ln Σ eᵃ over axes, with the largest element taken out first so that nothing overflows"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        axis = self.axis(a)
+        top = np.maximum.reduce(a, axis, keepdims=True, initial=-np.inf) if a.size == 0 else _finite_top(a, axis)
+        shifted = np.exp(a - top)
+        out = np.log(add_reduce(shifted, axis, keepdims=True)) + top
+        return out if self.keepdims else out.reshape(add_reduce(shifted, axis).shape)
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        return multiply(exp(a - self.spread(node, node)), self.spread(out_grad, node))
+
+
+def _finite_top(a, axis):
+    """The largest element along axis, 0 where it is infinite (∞ - ∞ would be nan)."""
+    top = np.maximum.reduce(a, axis, keepdims=True)
+    if not np.isfinite(top).all():
+        top = np.where(np.isfinite(top), top, 0).astype(a.dtype)
+    return top
+
+
+class LogSoftmax(TensorOp):
+    """a - ln Σ eᵃ along `axis`, the last one by default"""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, axis: int = -1):
+        self.axis = axis
+
+    def compute(self, a):
+        shifted = a - np.maximum.reduce(a, self.axis, keepdims=True)
+        return shifted - np.log(add_reduce(np.exp(shifted), self.axis, keepdims=True))
+
+    def gradient(self, out_grad, node):
+        return out_grad - multiply(exp(node), Summation(self.axis, keepdims=True)(out_grad))
+
+
+class Softmax(TensorOp):
+    """eᵃ / Σ eᵃ along `axis`, the last one by default"""
+
+    __slots__ = ("axis",)
+
+    def __init__(self, axis: int = -1):
+        self.axis = axis
+
+    def compute(self, a):
+        out = a - np.maximum.reduce(a, self.axis, keepdims=True)
+        np.exp(out, out=out)
+        out /= add_reduce(out, self.axis, keepdims=True)
+        return out
+
+    def gradient(self, out_grad, node):
+        weighted = multiply(out_grad, node)
+        return weighted - multiply(node, Summation(self.axis, keepdims=True)(weighted))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Functions
+
+
+def summation(a: Tensor, axes=None) -> Tensor:
+    """Σ a over `axes` (None: all; an int or tuple, negative allowed), which are removed."""
+    return Summation(axes)(a)
+
+
+def sum(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
+    """Σ a over `axis`, as `numpy.sum`."""
+    return Summation(axis, keepdims)(a)
+
+
+def mean(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
+    """The mean over `axis`, as `numpy.mean`."""
+    return Mean(axis, keepdims)(a)
+
+
+def var(a: Tensor, axis=None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+    """Σ (a - mean)² / (n - ddof) over `axis`, as `numpy.var`."""
+    deviation = a - Mean(axis, keepdims=True)(a)
+    op = Mean(axis, keepdims)
+    if ddof == 0:
+        return op(square(deviation))
+    return Summation(axis, keepdims)(square(deviation)) / (count(a.shape, op.axis(a)) - ddof)
+
+
+def max(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
+    """The largest element over `axis`, as `numpy.max`; the derivative is shared equally among the tied."""
+    return Max(axis, keepdims)(a)
+
+
+def min(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
+    """The smallest element over `axis`, as `numpy.min`; the derivative is shared equally among the tied."""
+    return Min(axis, keepdims)(a)
+
+
+def argmax(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
+    """The index of the first largest element, as `numpy.argmax`: a constant."""
+    return ArgExtremum(np.argmax, axis, keepdims)(a)
+
+
+def argmin(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
+    """The index of the first smallest element, as `numpy.argmin`: a constant."""
+    return ArgExtremum(np.argmin, axis, keepdims)(a)
+
+
+def logsumexp(a: Tensor, axes=None) -> Tensor:
+    """ln Σ eᵃ over `axes` (None: all; an int or tuple), which are removed; stable for any a."""
+    return LogSumExp(axes)(a)
+
+
+def logsoftmax(a: Tensor, axis: int = -1) -> Tensor:
+    """a - ln Σ eᵃ along the last axis (or `axis`); stable for any a."""
+    return LogSoftmax(axis)(a)
+
+
+def softmax(a: Tensor, axis: int = -1) -> Tensor:
+    """eᵃ / Σ eᵃ along the last axis (or `axis`); stable for any a."""
+    return Softmax(axis)(a)
