@@ -12,6 +12,7 @@ adjoints that *grow* their graph, by walking again with recording on, when somet
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from operator import attrgetter
 from weakref import ref
 
 import numpy as np
@@ -20,18 +21,21 @@ from .graph import (
     Node,
     Tensor,
     TensorTuple,
-    TupleGetItem,
     as_tuple,
     enable_grad,
     handle,
     is_recording,
     leaf,
+    linked_handle,
+    new_handle,
     topological_order,
-    _new_handle,
 )
-from .ops.kinds import Cast
 from .ops.elementwise import add
-from .ops.movement import Identity, make_tuple
+from .ops.kinds import Cast
+from .ops.movement import Identity
+from .ops.tuples import TupleGetItem, make_tuple
+
+_new = object.__new__
 
 
 class Primal(Tensor):
@@ -43,17 +47,11 @@ class Primal(Tensor):
 
     __slots__ = ("_source", "_needed", "_recorded", "_node")
 
-    def __init__(self, source: Node, needed, recorded: bool):
-        self._source = source
-        self._needed = needed
-        self._recorded = recorded
-        self._node = source if recorded else None
-
     @property
     def node(self) -> Node:
         node = self._node
         if node is None:
-            node = self._node = self._source.constant()
+            node = self._node = self._source if self._recorded else self._source.constant()
         return node
 
     @property
@@ -64,28 +62,28 @@ class Primal(Tensor):
     def inputs(self) -> list[Tensor]:
         if self._recorded:
             return [handle(node) for node in self._source.inputs]
-        return [_new_handle(node.constant()) for node in self._source.inputs]
+        return [new_handle(node.constant()) for node in self._source.inputs]
 
     def needs(self, index: int) -> bool:
-        return self._needed(self._source.inputs[index])
-
-
-def _wants_grad(node: Node) -> bool:
-    return node.requires_grad
+        source = self._source.inputs[index]
+        return source.requires_grad if self._needed is None else source in self._needed
 
 
 def adjoints(
+    order: list[Node],
     seeds: dict[Node, Tensor],
+    receive: dict[Node, Callable[[Tensor], Tensor]],
     record: bool,
-    receive: Callable[[Node, Tensor], Tensor],
-    needed: Callable[[Node], bool] = _wants_grad,
+    needed: set[Node] | None = None,
 ) -> None:
-    """Walk from `seeds` (outputs and their adjoints) to the inputs, and hand each node's adjoint to `receive`.
+    """Walk back along the topological `order` from `seeds` (outputs and their adjoints).
 
-    `needed(node)` says whether an adjoint is asked for.  `receive` returns the adjoint to go on with (a hook may have
-    changed it).  With `record` the adjoints are part of a graph of their own.
+    Args:
+        receive: for nodes that somebody asked about, what to call with the adjoint; it returns the adjoint to go on
+            with (a hook may have changed it).
+        record: whether the adjoints are part of a graph of their own.
+        needed: the nodes whose adjoints are asked for; by default all that require grad.
     """
-    order = topological_order(seeds, into=needed)
     sums: dict[Node, Tensor | list] = dict(seeds)
     owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
     for node in reversed(order):
@@ -94,20 +92,17 @@ def adjoints(
             continue
         if type(adjoint) is list:
             adjoint = _complete(adjoint, node)
-        adjoint = receive(node, adjoint)
+        if node in receive:
+            adjoint = receive[node](adjoint)
         op = node.op
         if op is None:
             continue
         if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
-            (source,) = node.inputs
-            items = sums.get(source)
-            if items is None:
-                items = sums[source] = [None] * len(source.data)
-            elif type(items) is not list:
-                items = sums[source] = list(items)
-            items[op.index] = adjoint if items[op.index] is None else add(items[op.index], adjoint)
+            _add_item(sums, node.inputs[0], op.index, adjoint)
             continue
-        partials = op.gradient(adjoint, Primal(node, needed, record))
+        primal = _new(Primal)
+        primal._source, primal._needed, primal._recorded, primal._node = node, needed, record, None
+        partials = op.gradient(adjoint, primal)
         if type(partials) is not tuple:
             partials = as_tuple(partials)
         inputs = node.inputs
@@ -116,14 +111,14 @@ def adjoints(
                 f"{type(op).__name__}.gradient must return one Tensor for each of its {len(inputs)} inputs, "
                 f"got {len(partials)}"
             )
-        for source, partial in zip(inputs, partials, strict=True):
-            if partial is None or not needed(source):
+        for source, partial in zip(inputs, partials):
+            if partial is None or not (source.requires_grad if needed is None else source in needed):
                 continue
             if type(partial) is not Tensor:
                 partial = _checked(partial, op, source)
                 if type(partial) is TensorTuple:
-                    before = sums.get(source)
-                    sums[source] = list(partial) if before is None else _add_items(before, partial)
+                    for index, item in enumerate(partial):
+                        _add_item(sums, source, index, item)
                     continue
             array, data = partial.node.data, source.data
             if array.shape != data.shape:
@@ -134,7 +129,8 @@ def adjoints(
             if before is None:
                 sums[source] = partial
             elif source in owned and partial.node.level == 0:
-                np.add(before.node.data, partial.node.data, out=before.node.data)
+                total = before.node.data
+                np.add(total, partial.node.data, out=total)
             else:
                 total = sums[source] = add(before, partial)
                 if not record and total.node.level == 0:
@@ -164,8 +160,17 @@ def _complete(items: list, node: Node) -> TensorTuple:
     )
 
 
-def _add_items(items, more: TensorTuple) -> list:
-    return [b if a is None else add(a, b) for a, b in zip(items, more, strict=True)]
+def _add_item(sums: dict, source: Node, index: int, partial: Tensor) -> None:
+    """Add to one item of the adjoint of a TensorTuple."""
+    items = sums.get(source)
+    if items is None:
+        items = sums[source] = [None] * len(source.data)
+    elif type(items) is not list:
+        items = sums[source] = list(items)
+    items[index] = partial if items[index] is None else add(items[index], partial)
+
+
+_differentiable = attrgetter("requires_grad")
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -202,6 +207,15 @@ class AdjointNode(Node):
         self._grow()
         return self.requires_grad
 
+    def become(self, adjoint: Tensor) -> Tensor:
+        """Take over the history of `adjoint`, the same value computed with recording on."""
+        made = adjoint.node
+        if made.requires_grad and made.op is None:  # the seed itself, given by the caller as something to differentiate
+            made = Identity()(adjoint).node
+        self._grown, self.requires_grad = (made.op, made.inputs), made.requires_grad
+        self._growth = self._source = None
+        return handle(self)
+
 
 class Growth:
     """One reverse walk that may be repeated with recording on: its output, its seed, and the adjoints handed out."""
@@ -217,37 +231,17 @@ class Growth:
         """A Tensor with the adjoint's value that grows its graph on demand."""
         grows = AdjointNode(adjoint.node.data, self, node)
         self.adjoints.append(ref(grows))
-        return _new_linked(grows)
+        return linked_handle(grows)
 
     def grow(self) -> None:
-        alive = {}
+        receive = {}
         for link in self.adjoints:
             adjoint = link()
             if adjoint is not None:
-                alive[adjoint._source] = adjoint
-
-        def receive(node, adjoint):
-            grows = alive.get(node)
-            if grows is None:
-                return adjoint
-            made = adjoint.node
-            if made.requires_grad:
-                if made.op is None:  # the seed itself, given by the caller as something to differentiate
-                    made = Identity()(adjoint).node
-                grows._grown = made.op, made.inputs
-            else:
-                grows._grown, grows.requires_grad = (None, ()), False
-            grows._growth = grows._source = None
-            return handle(grows)
-
+                receive[adjoint._source] = adjoint.become
         with nullcontext() if is_recording() else enable_grad():
-            adjoints({self.output: self.seed}, True, receive)
-
-
-def _new_linked(node: Node) -> Tensor:
-    tensor = _new_handle(node)
-    node._handle = ref(tensor)
-    return tensor
+            order = topological_order([self.output], into=_differentiable)
+            adjoints(order, {self.output: self.seed}, receive, record=True)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -309,27 +303,28 @@ def backward(
     growth = Growth(root, seed) if create_graph else None
     record = create_graph and _hooks_exist and is_recording()
 
-    def receive(node: Node, adjoint: Tensor) -> Tensor:
-        link = node._handle
-        if link is None:
+    def receiver(node: Node, tensor: Tensor):
+        def receive(adjoint: Tensor) -> Tensor:
+            if _hooks_exist:
+                adjoint = _run_hooks(tensor, adjoint)
+            grows = growth is not None and not record and type(adjoint) is Tensor
+            grad = growth.hand_out(node, adjoint) if grows else adjoint
+            if accumulate and tensor.grad is not None:
+                grad = add(tensor.grad, grad)
+                if not create_graph:
+                    grad = grad.detach()
+            tensor.grad = grad
             return adjoint
-        tensor = link()
-        if tensor is None or not node.requires_grad:
-            return adjoint
-        if _hooks_exist:
-            adjoint = _run_hooks(tensor, adjoint)
-        if type(adjoint) is TensorTuple:
-            grad = adjoint
-        else:
-            grad = adjoint if record or growth is None else growth.hand_out(node, adjoint)
-        if accumulate and tensor.grad is not None:
-            grad = add(tensor.grad, grad)
-            if not create_graph:
-                grad = grad.detach()
-        tensor.grad = grad
-        return adjoint
 
-    adjoints({root: seed if record else seed.detach()}, record, receive)
+        return receive
+
+    order = topological_order([root], into=_differentiable)
+    held = {}
+    for node in order:
+        link = node._handle
+        if link is not None and (tensor := link()) is not None and node.requires_grad:
+            held[node] = receiver(node, tensor)
+    adjoints(order, {root: seed if record else seed.detach()}, held, record)
 
 
 def _seed(output: Tensor, out_grad) -> Tensor:

@@ -1,4 +1,4 @@
-"""The course's choice of a backend by NEEDLE_BACKEND ("np" or "nd"): NumPy's arrays serve both, so there is one answer."""
+"""The course's choice of a backend by NEEDLE_BACKEND ("np" or "nd"): NumPy's arrays serve both."""
 
 import numpy as array_api
 

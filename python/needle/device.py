@@ -44,7 +44,8 @@ class Device:
         """The array module of this device: `numpy`, or `cupy` on a GPU."""
         if not self.enabled():
             raise RuntimeError(
-                f"{self} is not available: it needs an NVIDIA GPU and CuPy (pip install needle-autodiff[cuda]); use cpu()"
+                f"{self} is not available: it needs an NVIDIA GPU and CuPy "
+                "(pip install needle-autodiff[cuda]); use cpu()"
             )
         return importlib.import_module(self.module)
 

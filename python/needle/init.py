@@ -52,17 +52,13 @@ def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:
     return leaf(device.xp.asarray(array, dtype=dtype), requires_grad)
 
 
-def rand(
-    *shape: int, low=0.0, high=1.0, device=None, dtype="float32", requires_grad=False, generator=None
-) -> Tensor:
+def rand(*shape: int, low=0.0, high=1.0, device=None, dtype="float32", requires_grad=False, generator=None) -> Tensor:
     """Uniform numbers in [low, high)."""
     draw = (generator or np.random).rand(*shape) * (high - low) + low
     return _finish(draw, device, dtype, requires_grad)
 
 
-def randn(
-    *shape: int, mean=0.0, std=1.0, device=None, dtype="float32", requires_grad=False, generator=None
-) -> Tensor:
+def randn(*shape: int, mean=0.0, std=1.0, device=None, dtype="float32", requires_grad=False, generator=None) -> Tensor:
     """Normal numbers."""
     draw = (generator or np.random).randn(*shape) * std + mean
     return _finish(draw, device, dtype, requires_grad)

@@ -7,7 +7,7 @@ Course spellings and NumPy's are both understood where they differ (`sum(axes)` 
 import numpy as np
 
 from . import adjoint, ops
-from .graph import Tensor, leaf, plain_array
+from .graph import Tensor, TensorTuple, leaf, plain_array
 
 _NUMBERS = (int, float, np.generic, complex)
 _EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(), ops.EWiseDiv(), ops.EWisePow()
@@ -20,7 +20,7 @@ def _binary(op, scalar_op):
     def operator(self, other):
         if isinstance(other, Tensor):
             return op(self, other)
-        if isinstance(other, _NUMBERS):
+        if type(other) is float or isinstance(other, _NUMBERS):
             return scalar_op(other)(self)
         if isinstance(other, np.ndarray):
             return op(self, leaf(plain_array(other)))
@@ -230,3 +230,26 @@ Tensor.T = property(ops.permute, doc="The Tensor with its axes reversed.")
 Tensor.mT = property(ops.transpose, doc="The Tensor with its last two axes swapped.")
 Tensor.backward = adjoint.backward
 Tensor.register_hook = adjoint.register_hook
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# TensorTuple
+
+
+def _item(self, index):
+    if isinstance(index, slice):
+        return tuple(self[i] for i in range(*index.indices(len(self))))
+    size = len(self)
+    if not -size <= index < size:
+        raise IndexError(f"index {index} is out of range for a TensorTuple of {size}")
+    return ops.TupleGetItem(index % size)(self)
+
+
+def _add_tuples(self, other):
+    if not isinstance(other, TensorTuple) or len(self) != len(other):
+        raise TypeError(f"a TensorTuple of {len(self)} can only be added to another of that length, got {other!r}")
+    return ops.make_tuple(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+TensorTuple.__getitem__ = _item
+TensorTuple.__add__ = _add_tuples

@@ -11,7 +11,7 @@ from ..graph import Tensor
 from .indexing import TakeAlongAxis
 from .kinds import Linear, Multilinear
 from .movement import reshape
-from .reductions import Max, argmax, mean
+from .reductions import argmax, mean
 
 __all__ = [
     "Conv", "ConvKernel", "ConvTranspose", "Fold", "Unfold", "avg_pool", "conv", "conv_transpose", "max_pool",
@@ -89,11 +89,14 @@ class Conv(_Geometry):
 
     def compute(self, x, w):
         if x.ndim != 4 or w.ndim != 4:
-            raise ValueError(f"needs an image (N, H, W, C) and a kernel (K, K, C_in, C_out), got {x.ndim}-D and {w.ndim}-D")
+            raise ValueError(
+                f"needs an image (N, H, W, C) and a kernel (K, K, C_in, C_out), got {x.ndim}-D and {w.ndim}-D"
+            )
         kh, kw, c, o = w.shape
         if x.shape[3] != c * self.groups or o % self.groups:
             raise ValueError(
-                f"the image has {x.shape[3]} channels, the kernel takes {c} in each of {self.groups} groups and makes {o}"
+                f"the image has {x.shape[3]} channels, the kernel takes {c} in each of "
+                f"{self.groups} groups and makes {o}"
             )
         view = self.windows(x, (kh, kw))
         n, out_h, out_w = view.shape[:3]

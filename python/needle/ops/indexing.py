@@ -167,11 +167,9 @@ def take_along_axis(a: Tensor, indices: Tensor, axis: int) -> Tensor:
 
 
 def embedding_lookup(weight: Tensor, indices) -> Tensor:
-    """Rows of `weight` (n, d) at `indices` (any shape, any dtype that holds whole numbers): shape indices.shape + (d,)."""
+    """Rows of `weight` (n, d) at `indices` (whole numbers of any dtype and shape): shape indices.shape + (d,)."""
     if not isinstance(indices, Tensor):
         indices = np.asarray(indices)
     if indices.dtype.kind not in "iu":
         indices = indices.astype(np.int64)
     return get_item(weight, indices)
-
-

@@ -1,4 +1,4 @@
-"""Kinds of ops: what a whole class of ops has in common is said here once, and each op then says only its own mathematics.
+"""Kinds of ops: what a class of ops has in common is said here once; each op then says only its own mathematics.
 
 `Elementwise` ops broadcast as NumPy does: their rules are written at the shape of the output, and the partial adjoints
 are summed back over the axes that were stretched.  Their tangents follow from the same rules, since the Jacobian is

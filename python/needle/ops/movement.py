@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ..graph import MakeTensorTuple, Tensor, TensorTuple, TensorTupleOp, TupleGetItem, leaf
+from ..graph import Tensor, TensorTuple, TensorTupleOp
 from .kinds import BroadcastTo, Linear, SumTo, normalize_axes
 
 __all__ = [
-    "Concatenate", "Copy", "Dilate", "Flip", "FusedAddScalars", "Identity", "Pad", "Permute", "Reshape", "Split",
-    "Stack", "Transpose", "UnDilate", "broadcast_to", "concatenate", "dilate", "flip", "fused_add_scalars",
-    "make_tuple", "pad", "permute", "reshape", "split", "stack", "sum_to", "transpose", "tuple_get_item", "undilate",
+    "Concatenate", "Copy", "Dilate", "Flip", "Identity", "Pad", "Permute", "Reshape", "Split",
+    "Stack", "Transpose", "UnDilate", "broadcast_to", "concatenate", "dilate", "flip",
+    "pad", "permute", "reshape", "split", "stack", "sum_to", "transpose", "undilate",
 ]  # fmt: skip
 
 
@@ -303,41 +303,3 @@ def split(a: Tensor, axis: int = 0) -> TensorTuple:
 def concatenate(args, axis: int = 0) -> Tensor:
     """The Tensors of a list, tuple or TensorTuple joined along an axis that they have."""
     return Concatenate(axis)(*_several("concatenate", (args,)))
-
-
-def make_tuple(*args: Tensor) -> TensorTuple:
-    """The Tensors as one TensorTuple."""
-    return MakeTensorTuple()(*args)
-
-
-def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
-    """Entry `index` of a TensorTuple."""
-    return value[index]
-
-
-class FusedAddScalars(TensorTupleOp):
-    """(x + c0, x + c1)"""
-
-    __slots__ = ("c0", "c1")
-
-    def __init__(self, c0, c1):
-        self.c0, self.c1 = c0, c1
-
-    def compute(self, x):
-        return x + self.c0, x + self.c1
-
-    def gradient(self, out_grad, node):
-        return out_grad[0] + out_grad[1]
-
-    def tangent(self, node, tangent):
-        return make_tuple(tangent, tangent)
-
-
-def fused_add_scalars(x: Tensor, c0, c1) -> TensorTuple:
-    """The TensorTuple (x + c0, x + c1), made by one op."""
-    return FusedAddScalars(c0, c1)(x)
-
-
-def zeros_of(x) -> Tensor:
-    """A constant of zeros like x."""
-    return leaf(np.zeros_like(x.node.data))

@@ -1,3 +1,3 @@
-"""The course's file name for arithmetic, movement, contraction and convolution; everything of `needle.ops` can be imported from here."""
+"""The course's file name for arithmetic, movement and contraction: all of `needle.ops` can be imported from here."""
 
 from . import *  # noqa: F403

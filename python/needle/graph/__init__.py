@@ -1,0 +1,23 @@
+"""The graph that a computation leaves behind: nodes, the handles on them, the ops between them, and their order."""
+
+from .op import (
+    Op,
+    TensorOp,
+    TensorTupleOp,
+    as_tuple,
+    enable_grad,
+    explain,
+    is_recording,
+    lazy_mode,
+    no_grad,
+    set_lazy_mode,
+    special,
+)
+from .order import topological_order
+from .values import Node, Tensor, TensorTuple, Value, handle, leaf, linked_handle, new_handle, plain_array
+
+__all__ = [
+    "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "as_tuple", "enable_grad", "explain",
+    "handle", "is_recording", "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "plain_array",
+    "set_lazy_mode", "special", "topological_order",
+]  # fmt: skip

@@ -1,0 +1,316 @@
+"""Ops, and what happens when one is called.
+
+An `Op` is mathematics: `compute` takes arrays to an array, `gradient` takes Tensors to Tensors.  Calling an op records
+a node when one of its inputs requires grad.  Whatever else can happen at a call (nothing is to be recorded, values are
+to be postponed, an input is a box of some transform) is told apart by one test of one global number.
+"""
+
+import threading
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar
+from weakref import ref
+
+import numpy as np
+
+from .order import topological_order
+from .values import Node, Tensor, TensorTuple, Value, _kind, _new, linked_handle, new_handle, plain_array
+
+_ndarray = np.ndarray
+
+
+class Op:
+    """A mathematical operation.  `compute` and `gradient` are the whole contract; all else follows from them."""
+
+    __slots__ = ()
+
+    differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
+
+    def __call__(self, *args):
+        raise TypeError(f"{type(self).__name__} must be a TensorOp or a TensorTupleOp to be called")
+
+    def compute(self, *arrays):
+        """The value: arrays in, array out."""
+        raise TypeError(f"{type(self).__name__} defines no compute(*arrays)")
+
+    def gradient(self, out_grad, node):
+        """The adjoints of the inputs, given that of the output, built from Tensor ops.
+
+        `node` is the output, `node.inputs` are the inputs.  A rule may return None for an input that is not asked for
+        (`node.needs(i)` is False) or on which the output does not depend in a differentiable way.
+        """
+        raise TypeError(f"{type(self).__name__} defines no gradient(out_grad, node): it cannot be differentiated")
+
+    def gradient_as_tuple(self, out_grad, node) -> tuple:
+        """`gradient`, always as a tuple of one Tensor an input, each of its input's shape."""
+        grads = as_tuple(self.gradient(out_grad, node))
+        return tuple(
+            g if g is None or isinstance(g, TensorTuple) or g.shape == x.shape else self.fit(g, x.shape)
+            for g, x in zip(grads, node.inputs, strict=True)
+        )
+
+    def fit(self, grad, shape):
+        """Bring a partial adjoint of another shape to that of its input.  Kinds of ops that broadcast sum it back; here
+        it is an error."""
+        raise ValueError(
+            f"{type(self).__name__}.gradient gave an adjoint of shape {grad.shape} for an input of shape {shape}; "
+            "was a broadcast axis not summed back, or a transpose forgotten?"
+        )
+
+    def __repr__(self) -> str:
+        names = [name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())]
+        names += getattr(self, "__dict__", {})
+        shown = (f"{name}={getattr(self, name, None)!r}" for name in names if not name.startswith("_"))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class TensorOp(Op):
+    """An op with one Tensor as its result.
+
+    >>> class Cube(TensorOp):
+    ...     def compute(self, x):
+    ...         return x**3
+    ...     def gradient(self, out_grad, node):
+    ...         return out_grad * 3 * node.inputs[0] ** 2
+    >>> Cube()(Tensor([2.0]))
+    needle.Tensor([8.])
+    """
+
+    __slots__ = ()
+
+    def __call__(self, *args) -> Tensor:
+        # This is the hot path of eager execution: what one or two inputs need is written out.
+        try:
+            if len(args) == 2:
+                a, b = args
+                inputs = (a.node, b.node)
+            elif len(args) == 1:
+                inputs = (args[0].node,)
+            else:
+                inputs = tuple([arg.node for arg in args])
+        except AttributeError:
+            inputs = _admit(self, args)
+        if _special:
+            return _result(_special_call(self, inputs))
+        try:
+            if len(inputs) == 2:
+                a, b = inputs
+                data = self.compute(a.data, b.data)
+                requires_grad = a.requires_grad or b.requires_grad
+            elif len(inputs) == 1:
+                (a,) = inputs
+                data = self.compute(a.data)
+                requires_grad = a.requires_grad
+            else:
+                data = self.compute(*[node.data for node in inputs])
+                requires_grad = _any_requires_grad(inputs)
+        except Exception as error:
+            raise explain(self, inputs, error) from error
+        if type(data) is not _ndarray:
+            data = plain_array(data)
+        tensor = _new(Tensor)
+        tensor.grad = None
+        tensor.node = node = _new(Node)
+        node.data = data
+        if requires_grad and self.differentiable:
+            node.op = self
+            node.inputs = inputs
+            node.requires_grad = True
+            node._handle = ref(tensor)
+        else:
+            node.op = node._handle = None
+            node.inputs = ()
+            node.requires_grad = False
+        return tensor
+
+
+class TensorTupleOp(Op):
+    """An op with several Tensors as its result: `compute` returns a tuple of arrays."""
+
+    __slots__ = ()
+
+    def __call__(self, *args) -> TensorTuple:
+        try:
+            inputs = tuple([arg.node for arg in args])
+        except AttributeError:
+            inputs = _admit(self, args)
+        if _special:
+            return _result(_special_call(self, inputs))
+        return _result(_record(self, inputs, _any_requires_grad(inputs)))
+
+
+def _any_requires_grad(nodes) -> bool:
+    for node in nodes:
+        if node.requires_grad:
+            return True
+    return False
+
+
+def _result(node: Node):
+    return linked_handle(node) if node.requires_grad else new_handle(node)
+
+
+def _run(op: Op, inputs: tuple):
+    """The value of `op` on the values of `inputs`: a plain array, or a tuple of them."""
+    try:
+        data = op.compute(*[node.data for node in inputs])
+    except Exception as error:
+        raise explain(op, inputs, error) from error
+    if isinstance(op, TensorTupleOp):
+        return tuple([plain_array(item) for item in data])
+    return plain_array(data)
+
+
+def _record(op: Op, inputs: tuple, requires_grad: bool) -> Node:
+    data = _run(op, inputs)
+    return Node(op, inputs, data, True) if requires_grad else Node(None, (), data, False)
+
+
+def _admit(op: Op, args) -> tuple:
+    """Nodes for arguments that are not all Tensors: arrays and numbers become constants, the rest is refused."""
+    nodes = []
+    for position, arg in enumerate(args):
+        if isinstance(arg, Value):
+            nodes.append(arg if isinstance(arg, Node) else arg.node)
+        elif isinstance(arg, (_ndarray, np.generic, int, float, complex)) and np.asarray(arg).dtype.kind in "biufc":
+            nodes.append(Node(None, (), plain_array(arg), False))
+        else:
+            raise TypeError(
+                f"{type(op).__name__} takes Tensors, but argument {position + 1} is {_kind(arg)}; "
+                "make it one with needle.Tensor(...)"
+                + (", or join Tensors with needle.stack(...)" if isinstance(arg, (list, tuple)) else "")
+            )
+    return tuple(nodes)
+
+
+def explain(op: Op, inputs: tuple, error: Exception) -> Exception:
+    """The same kind of error as `error`, with the op and the shapes and dtypes that went in."""
+    came = ", ".join(
+        f"{node.data.dtype}{list(node.data.shape)}" if hasattr(node.data, "dtype") else f"a tuple of {len(node.data)}"
+        for node in inputs
+    )
+    kind = type(error) if type(error) in _EXPLAINED else RuntimeError
+    return kind(f"{type(op).__name__} on {came}: {error}")
+
+
+_EXPLAINED = {ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError, MemoryError, FloatingPointError}
+_EXPLAINED |= {np.exceptions.AxisError, np.linalg.LinAlgError, NotImplementedError, AttributeError, KeyError}
+
+
+def as_tuple(result) -> tuple:
+    """What a rule returned, as a tuple with one entry an input."""
+    if type(result) is tuple:
+        return result
+    return tuple(result) if isinstance(result, list) else (result,)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# What can be special at a call
+
+
+_special = 0  # how many things are active, in any thread, that make a call more than "compute and record"
+_special_lock = threading.Lock()
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_lazy = False
+
+
+@contextmanager
+def special():
+    """While this is open (in any thread) ops take the road that looks at everything that may be active."""
+    _add_special(1)
+    try:
+        yield
+    finally:
+        _add_special(-1)
+
+
+def _add_special(change: int) -> None:
+    global _special
+    with _special_lock:
+        _special += change
+
+
+def _special_call(op: Op, inputs: tuple) -> Node:
+    level = max((node.level for node in inputs), default=0)
+    if level:
+        box = next(node for node in inputs if node.level == level)
+        return box.call(op, inputs)
+    requires_grad = op.differentiable and _recording.get() and _any_requires_grad(inputs)
+    if _lazy:
+        return LazyNode(op, inputs, requires_grad)
+    return _record(op, inputs, requires_grad)
+
+
+def is_recording() -> bool:
+    """Whether ops on Tensors that require grad are recorded, in this thread, now."""
+    return _recording.get()
+
+
+class _Recording(ContextDecorator):
+    """Switches recording for a block or a function, in this thread."""
+
+    wanted: bool
+
+    def __enter__(self):
+        _add_special(1)
+        self._token = _recording.set(self.wanted)
+        return self
+
+    def __exit__(self, *exc):
+        _recording.reset(self._token)
+        _add_special(-1)
+        return False
+
+    def _recreate_cm(self):
+        return type(self)()
+
+
+class no_grad(_Recording):
+    """Context manager and decorator: what is computed inside has no history.
+
+    >>> x = Tensor([1.0])
+    >>> with no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+
+    wanted = False
+
+
+class enable_grad(_Recording):
+    """Context manager and decorator: record again inside a `no_grad`."""
+
+    wanted = True
+
+
+def lazy_mode() -> bool:
+    return _lazy
+
+
+def set_lazy_mode(wanted: bool) -> None:
+    """With lazy mode on, values are computed when they are first asked for."""
+    global _lazy
+    if bool(wanted) != _lazy:
+        _lazy = bool(wanted)
+        _add_special(1 if wanted else -1)
+
+
+class LazyNode(Node):
+    """A node whose array is computed when it is first asked for (LAZY_MODE)."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, op, inputs, requires_grad):
+        self.op, self.inputs, self.requires_grad, self._handle, self._data = op, inputs, requires_grad, None, None
+
+    @property
+    def data(self):
+        if self._data is None:
+            for node in topological_order([self], into=lambda node: isinstance(node, LazyNode) and node._data is None):
+                if isinstance(node, LazyNode) and node._data is None:
+                    node._data = _run(node.op, node.inputs)
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        self._data = data

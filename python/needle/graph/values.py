@@ -1,0 +1,325 @@
+"""Nodes, and the handles that programs hold on them.
+
+A `Node` is immutable: the op that made it, the nodes that went in, the array that came out.  Nodes refer only to
+nodes, so the graph has no cycles and reference counting frees it.  A `Tensor` is a light handle on a node; it alone
+carries `.grad`, and assigning `.data` moves it to a new node while all that was recorded keeps the old one.
+"""
+
+from collections.abc import Iterable, Iterator
+from weakref import ref
+
+import numpy as np
+
+from ..device import Device, NDArray, as_device, device_of, to_numpy
+
+_ndarray = np.ndarray
+_new = object.__new__  # on the hot path slots are set one by one: a call of __init__ would cost as much again
+
+
+class Value:
+    """What nodes and handles answer alike: `op`, `inputs`, `requires_grad`, the array, and whether it is a leaf."""
+
+    __slots__ = ()
+
+    def is_leaf(self) -> bool:
+        """True if no op made this value."""
+        return self.op is None
+
+    @property
+    def cached_data(self) -> NDArray:
+        """The live array of this value (not a copy): a write into it is seen by every op that reads the value later."""
+        return self.realize_cached_data()
+
+    @staticmethod
+    def make_const(data, requires_grad: bool = False) -> "Tensor":
+        """A leaf on `data` itself (an array, not copied)."""
+        return leaf(plain_array(data), requires_grad)
+
+    @staticmethod
+    def make_from_op(op, inputs: Iterable["Tensor"]) -> "Tensor":
+        """The result of calling `op` on `inputs`."""
+        return op(*inputs)
+
+
+class Node(Value):
+    """One step of a computation.  Never changed once made, apart from `_handle`, a weak link to the Tensor on it."""
+
+    __slots__ = ("op", "inputs", "data", "requires_grad", "_handle")
+
+    level = 0  # boxes of transforms (jvp, vmap, …) are subclasses with the number of their transform here
+
+    def __init__(self, op, inputs: tuple, data, requires_grad: bool):
+        self.op = op
+        self.inputs = inputs
+        self.data = data
+        self.requires_grad = requires_grad
+        self._handle = None
+
+    def realize_cached_data(self) -> NDArray:
+        data = self.data
+        if type(data) is tuple:
+            return data
+        if isinstance(data, _ndarray) and not data.flags.writeable:  # a broadcast, say: give it memory of its own
+            self.data = data = data.copy()
+        return data.view(NDArray) if isinstance(data, _ndarray) else data
+
+    def constant(self) -> "Node":
+        """The same value with no history."""
+        return Node(None, (), self.data, False)
+
+    def is_differentiable(self) -> bool:
+        """Whether `backward` passes through here, for certain (the attribute may say so of a node yet to be grown)."""
+        return self.requires_grad
+
+
+class Tensor(Value):
+    """A multi-dimensional array that remembers how it was computed.
+
+    Args:
+        array: numbers (nested lists, a NumPy array, a Tensor, a number for a 0-d Tensor); copied.
+        device: where the array is to live; `cpu()` by default, a Tensor's own when `array` is a Tensor.
+        dtype: a name or NumPy type; by default what `numpy.array` gives, a Tensor's own when `array` is a Tensor.
+        requires_grad: whether `backward` should find the derivative with respect to this Tensor.
+
+    >>> x = Tensor([1.0, 2.0])
+    >>> y = (x * x).sum()
+    >>> y.backward()
+    >>> x.grad
+    needle.Tensor([2. 4.])
+    """
+
+    __slots__ = ("node", "grad", "_hooks", "__weakref__")
+
+    def __init__(self, array, *, device: Device | None = None, dtype=None, requires_grad: bool = True):
+        if isinstance(array, Value):
+            source = array.data if isinstance(array, Node) else array.node.data
+            device = as_device(device if device is not None else device_of(source))
+            array = source
+        else:
+            device = as_device(device)
+        data = numeric_array(device, array, dtype)
+        self.node = node = Node(None, (), data, bool(requires_grad))
+        self.grad = None
+        node._handle = ref(self)
+
+    # What the node knows
+
+    @property
+    def op(self):
+        """The op that made this value; None for a leaf."""
+        return self.node.op
+
+    @property
+    def inputs(self) -> "list[Tensor]":
+        """The values that went into `op`, as handles."""
+        return [handle(node) for node in self.node.inputs]
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether `backward` passes through here."""
+        return self.node.is_differentiable()
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if bool(wanted) != self.requires_grad:
+            if self.node.op is not None:
+                raise RuntimeError(
+                    "requires_grad can only be set on a leaf, and this Tensor was computed by "
+                    f"{type(self.node.op).__name__}; use .detach() for a constant copy"
+                )
+            self._move(Node(None, (), self.node.data, bool(wanted)))
+
+    def realize_cached_data(self) -> NDArray:
+        """The live array of this value; computed now if it was postponed."""
+        return self.node.realize_cached_data()
+
+    def needs(self, index: int) -> bool:
+        """For rules: whether the gradient with respect to input `index` is asked for.  True when called by hand."""
+        return True
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.node.data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.node.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self.node.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.node.data.size
+
+    @property
+    def device(self) -> Device:
+        return device_of(self.node.data)
+
+    def numpy(self) -> np.ndarray:
+        """An independent copy of the value as a plain NumPy array."""
+        return np.array(to_numpy(self.node.data))
+
+    # Values without history, and new values for the same handle
+
+    def detach(self) -> "Tensor":
+        """The same value (sharing memory) as a constant: no derivative flows through it."""
+        return new_handle(self.node.constant())
+
+    @property
+    def data(self) -> "Tensor":
+        """Reads as `detach()`.  Assigning a Tensor of the same dtype gives this Tensor a new value; what was recorded
+        with the old one keeps it."""
+        return self.detach()
+
+    @data.setter
+    def data(self, value: "Tensor") -> None:
+        if not isinstance(value, Tensor):
+            raise TypeError(f"data must be assigned a Tensor, got {_kind(value)}; write x.data = needle.Tensor(value)")
+        if value.dtype != self.dtype:
+            raise TypeError(
+                f"data must keep its dtype: this Tensor is {self.dtype}, the new value is {value.dtype}; "
+                f'convert it first, e.g. value.astype("{self.dtype}")'
+            )
+        self._move(Node(None, (), value.node.data, self.node.requires_grad))
+
+    def _move(self, node: Node) -> None:
+        """Point this handle to another node.  The old one keeps its link: `backward` through it still finds `.grad`."""
+        self.node = node
+        node._handle = ref(self)
+
+    # Leaving and entering a process
+
+    def __reduce__(self):
+        return _rebuild, (type(self), self.numpy(), self.requires_grad)
+
+    def __deepcopy__(self, memo):
+        return _rebuild(type(self), self.node.data, self.requires_grad)
+
+    def __copy__(self):
+        return _rebuild(type(self), self.node.data, self.requires_grad)
+
+    # How it looks
+
+    def __repr__(self) -> str:
+        return f"needle.{type(self).__name__}({self.node.data})"
+
+    def __str__(self) -> str:
+        return str(self.node.data)
+
+    __hash__ = object.__hash__
+
+
+def _rebuild(kind: type, data, requires_grad: bool) -> Tensor:
+    """A leaf of class `kind` (Tensor, Parameter, …) with a copy of `data`: Tensors copy and pickle as leaves."""
+    tensor = _new(kind)
+    tensor.node = node = Node(None, (), data.copy(), requires_grad)
+    tensor.grad = None
+    node._handle = ref(tensor)
+    return tensor
+
+
+class TensorTuple(Value):
+    """Several values made by one op (`split`, say): has `len`, can be indexed, iterated, added to another."""
+
+    __slots__ = ("node", "grad", "__weakref__")
+
+    op = Tensor.op
+    inputs = Tensor.inputs
+    requires_grad = property(Tensor.requires_grad.fget)
+    realize_cached_data = Tensor.realize_cached_data
+    needs = Tensor.needs
+
+    def __len__(self) -> int:
+        return len(self.node.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def tuple(self) -> tuple:
+        """The values as a Python tuple of Tensors."""
+        return tuple(self)
+
+    def detach(self) -> "TensorTuple":
+        """The same values as constants."""
+        return new_handle(self.node.constant())
+
+    def numpy(self) -> tuple:
+        """Independent copies of the values, as a tuple of NumPy arrays."""
+        return tuple(item.numpy() for item in self)
+
+    def __repr__(self) -> str:
+        return f"needle.TensorTuple{tuple(self)}"
+
+    __str__ = __repr__
+    __hash__ = object.__hash__
+
+
+def new_handle(node: Node):
+    """A Tensor (or TensorTuple) on `node` that the node does not know of."""
+    new = _new(TensorTuple if type(node.data) is tuple else Tensor)
+    new.node = node
+    new.grad = None
+    return new
+
+
+def linked_handle(node: Node):
+    """A new Tensor (or TensorTuple) on `node`, to which the node keeps a weak link."""
+    new = new_handle(node)
+    node._handle = ref(new)
+    return new
+
+
+def handle(node: Node):
+    """The Tensor on `node`: the one that the program holds, or a new one, the same while somebody holds it."""
+    link = node._handle
+    if link is not None:
+        tensor = link()
+        if tensor is not None and tensor.node is node:
+            return tensor
+    return linked_handle(node) if link is None or link() is None else new_handle(node)
+
+
+def leaf(data, requires_grad: bool = False) -> Tensor:
+    """A Tensor on a raw array, which it shares."""
+    return linked_handle(Node(None, (), data, requires_grad))
+
+
+def plain_array(data):
+    """A raw array of exactly the base type: no subclass, no NumPy scalar, no copy where none is needed."""
+    if type(data) is _ndarray:
+        return data
+    if isinstance(data, _ndarray):
+        return data.view(_ndarray)
+    if hasattr(data, "__array_function__") and hasattr(data, "dtype"):  # an array of another device
+        return data
+    return np.asarray(data)
+
+
+def numeric_array(device: Device, data, dtype):
+    """A copy of `data` on `device`, or an error if it is not made of numbers."""
+    if isinstance(data, (list, tuple)):
+        _refuse_tensors_within(data)
+    array = device.array(data, dtype=dtype)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"a Tensor holds numbers, got {_kind(data)} that NumPy reads as dtype {array.dtype}")
+    return array
+
+
+def _refuse_tensors_within(items) -> None:
+    stack = list(items)
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (list, tuple)):
+            stack.extend(item)
+        elif isinstance(item, Value):
+            raise TypeError(
+                "a list that holds Tensors would lose their derivatives; use needle.stack(list, axis=0) to join them"
+            )
+
+
+def _kind(value) -> str:
+    """How an error names what came."""
+    name = type(value).__name__
+    return ("an " if name[:1].lower() in "aeiou" else "a ") + name
