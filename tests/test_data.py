@@ -177,7 +177,7 @@ def test_a_split_is_repeated_by_its_seed_and_governed_by_np_random_without():
     assert list(random_split(range(50), [40, 10])[0]) == expected
 
 
-@pytest.mark.parametrize("lengths", [[4, 5], [0.5, 0.6], [11, -1], [1.5, -0.5], [], [0.5, 5]])
+@pytest.mark.parametrize("lengths", [[4, 5], [0.5, 0.6], [11, -1], [1.5, -0.5], [], [0.5, 5], [2.5, 7.5]])
 def test_lengths_that_do_not_add_up_are_refused(lengths):
     with pytest.raises(ValueError, match="add up to the 10 examples"):
         random_split(range(10), lengths)

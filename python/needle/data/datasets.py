@@ -188,7 +188,7 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int | Generator |
     if not all(isinstance(length, Integral) for length in counts) and abs(sum(counts) - 1) < 1e-9:
         ends = np.round(np.cumsum([0.0, *counts[:-1], max(0.0, 1 - sum(counts[:-1]))]) * n).astype(int)
         counts = list(np.diff(ends))
-    if any(count < 0 for count in counts) or sum(counts) != n:
+    if any(count < 0 or count != int(count) for count in counts) or sum(counts) != n:
         raise ValueError(
             f"random_split needs lengths that add up to the {n} examples, or fractions that add up to 1; "
             f"got {list(lengths)}"
@@ -220,11 +220,9 @@ def check_equal_lengths(*arrays: np.ndarray) -> None:
 
 def take(dataset: Any, indices: np.ndarray) -> tuple[np.ndarray, ...]:
     """The examples of `dataset` at `indices`, each field stacked on a new leading axis."""
-    return (
-        dataset.take(indices)
-        if isinstance(dataset, Dataset)
-        else stack([dataset[i] for i in indices.tolist()], indices)
-    )
+    if isinstance(dataset, Dataset):
+        return dataset.take(indices)
+    return stack([dataset[i] for i in indices.tolist()], indices)
 
 
 def stack(examples: list[Any], indices: np.ndarray) -> tuple[np.ndarray, ...]:
