@@ -119,16 +119,18 @@ def sum(self, axes=None, *, axis=None, keepdims=False):
 
 
 @_attach
-def reshape(self, *shape):
+def reshape(self, *lengths, shape=None):
     """The same elements under another shape, given as one tuple or as several ints; one length may be -1."""
-    return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+    if shape is None:
+        shape = lengths[0] if len(lengths) == 1 else lengths
+    return ops.reshape(self, shape)
 
 
 @_attach
-def transpose(self, *axes):
+def transpose(self, *order, axes=None):
     """A pair `(i, j)` swaps these axes, nothing swaps the last two; a permutation is NumPy's transpose."""
-    if len(axes) == 1:
-        axes = axes[0]
+    if axes is None:
+        axes = order[0] if len(order) == 1 else order
     if axes is None or len(axes) == 0:
         return ops.transpose(self)
     return ops.transpose(self, axes) if len(axes) == 2 else ops.permute(self, axes)

@@ -303,6 +303,9 @@ class LazyNode(Node):
     def __init__(self, op, inputs, requires_grad):
         self.op, self.inputs, self.requires_grad, self._handle, self._data = op, inputs, requires_grad, None, None
 
+    def holds_tuple(self) -> bool:
+        return isinstance(self.op, TensorTupleOp)
+
     @property
     def data(self):
         if self._data is None:

@@ -67,6 +67,10 @@ class Node(Value):
         """The same value with no history."""
         return Node(None, (), self.data, False)
 
+    def holds_tuple(self) -> bool:
+        """Whether the value is a tuple of arrays, and its handle a TensorTuple."""
+        return type(self.data) is tuple
+
     def is_differentiable(self) -> bool:
         """Whether `backward` passes through here, for certain (the attribute may say so of a node yet to be grown)."""
         return self.requires_grad
@@ -258,7 +262,7 @@ class TensorTuple(Value):
 
 def new_handle(node: Node):
     """A Tensor (or TensorTuple) on `node` that the node does not know of."""
-    new = _new(TensorTuple if type(node.data) is tuple else Tensor)
+    new = _new(TensorTuple if node.holds_tuple() else Tensor)
     new.node = node
     new.grad = None
     return new

@@ -94,7 +94,7 @@ class Flip(Linear):
 
     __slots__ = ("axes",)
 
-    def __init__(self, axes=None):
+    def __init__(self, axes):
         self.axes = axes
 
     def compute(self, a):
@@ -173,7 +173,7 @@ class Stack(Linear):
 
     __slots__ = ("axis",)
 
-    def __init__(self, axis: int = 0):
+    def __init__(self, axis: int):
         self.axis = axis
 
     def __call__(self, *args):
@@ -191,7 +191,7 @@ class Split(TensorTupleOp):
 
     __slots__ = ("axis",)
 
-    def __init__(self, axis: int = 0):
+    def __init__(self, axis: int):
         self.axis = axis
 
     def compute(self, a):
@@ -266,7 +266,7 @@ def permute(a: Tensor, axes=None) -> Tensor:
     return Permute(axes)(a)
 
 
-def flip(a: Tensor, axes=None) -> Tensor:
+def flip(a: Tensor, axes) -> Tensor:
     """a with the order of its elements reversed along `axes` (None: all)."""
     return Flip(axes)(a)
 
@@ -290,12 +290,12 @@ def pad(a: Tensor, widths) -> Tensor:
     return Pad(widths)(a)
 
 
-def stack(args, axis: int = 0) -> Tensor:
+def stack(args, axis: int) -> Tensor:
     """The Tensors of a list, tuple or TensorTuple, all of one shape, joined along a new axis."""
     return Stack(axis)(*_several("stack", (args,)))
 
 
-def split(a: Tensor, axis: int = 0) -> TensorTuple:
+def split(a: Tensor, axis: int) -> TensorTuple:
     """A TensorTuple of the `a.shape[axis]` slices of a along `axis`, which is removed."""
     return Split(axis)(a)
 

@@ -137,19 +137,18 @@ class LogSumExp(Reduction):
 
     def compute(self, a):
         axis = self.axis(a)
-        top = np.maximum.reduce(a, axis, keepdims=True, initial=-np.inf) if a.size == 0 else _finite_top(a, axis)
-        shifted = np.exp(a - top)
-        out = np.log(add_reduce(shifted, axis, keepdims=True)) + top
-        return out if self.keepdims else out.reshape(add_reduce(shifted, axis).shape)
+        top = _finite_top(a, axis)
+        out = np.log(add_reduce(np.exp(a - top), axis, keepdims=True)) + top
+        return out if self.keepdims else np.squeeze(out, axis)
 
     def gradient(self, out_grad, node):
-        (a,) = node.inputs
-        return multiply(exp(a - self.spread(node, node)), self.spread(out_grad, node))
+        # softmax(a), not exp(a - node): the difference of two large numbers has lost what softmax keeps
+        return multiply(Softmax(self.axes)(node.inputs[0]), self.spread(out_grad, node))
 
 
 def _finite_top(a, axis):
     """The largest element along axis, 0 where it is infinite (∞ - ∞ would be nan)."""
-    top = np.maximum.reduce(a, axis, keepdims=True)
+    top = np.maximum.reduce(a, axis, keepdims=True, initial=None if a.size else -np.inf)
     if not np.isfinite(top).all():
         top = np.where(np.isfinite(top), top, 0).astype(a.dtype)
     return top
@@ -172,16 +171,15 @@ class LogSoftmax(TensorOp):
 
 
 class Softmax(TensorOp):
-    """eᵃ / Σ eᵃ along `axis`, the last one by default"""
+    """eᵃ / Σ eᵃ along `axis` (an int, a tuple, or None for all), the last one by default"""
 
     __slots__ = ("axis",)
 
-    def __init__(self, axis: int = -1):
+    def __init__(self, axis=-1):
         self.axis = axis
 
     def compute(self, a):
-        out = a - np.maximum.reduce(a, self.axis, keepdims=True)
-        np.exp(out, out=out)
+        out = np.exp(a - _finite_top(a, self.axis))
         out /= add_reduce(out, self.axis, keepdims=True)
         return out
 
