@@ -710,3 +710,10 @@ def test_the_last_row_has_no_next_word(i):
 def test_a_chunk_has_a_row():
     with pytest.raises(ValueError, match="bptt >= 1; got 0"):
         get_batch(batchify(range(24), 4), 0, 0)
+
+
+def test_batches_can_be_compared_as_a_whole():
+    shuffled, plain = (DataLoader(NDArrayDataset(np.arange(100)), batch_size=15, shuffle=s) for s in (True, False))
+    assert any(a != b for a, b in zip(shuffled, plain, strict=True))
+    batch = next(iter(plain))
+    assert batch == batch and batch != next(iter(plain))

@@ -1,5 +1,6 @@
 """DataLoader: batches of Tensors, in order or shuffled, that can stop and go on in the middle of an epoch."""
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,24 @@ from ..device import Device
 from ..graph import Tensor
 from ..init import Generator
 from .datasets import as_generator, take
+
+
+class Batch(tuple):
+    """The fields of one batch, a tuple of Tensors.
+
+    Two batches are equal if they hold the very same Tensors: Tensors compare elementwise, and a tuple of such answers
+    has no truth of its own.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, tuple) and len(self) == len(other) and all(map(operator.is_, self, other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
 
 
 class DataLoader:
@@ -82,7 +101,7 @@ class DataLoader:
         while len(indices := order[progress.position : progress.position + self.batch_size]) >= least:
             fields = take(self.dataset, indices)
             progress.position += len(indices)
-            yield tuple(Tensor(field, device=self.device, requires_grad=False) for field in fields)
+            yield Batch(Tensor(field, device=self.device, requires_grad=False) for field in fields)
         progress.order, progress.position = NO_ORDER, 0
 
     def _draw_order(self) -> np.ndarray:
