@@ -1,5 +1,7 @@
 """Contractions: matrix products and Einstein sums.  All are linear in each operand; each one's transpose is another."""
 
+import math
+
 import numpy as np
 
 from ..graph import Tensor
@@ -18,7 +20,7 @@ class MatMul(Multilinear):
 
     def compute(self, a, b):
         if b.ndim == 2 and a.ndim > 2:  # one large product instead of many small ones
-            return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[-1:])
+            return np.matmul(a.reshape(rows(a), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[-1:])
         return np.matmul(a, b)
 
     def gradient(self, out_grad, node):
@@ -29,8 +31,8 @@ class MatMul(Multilinear):
         by_b = None
         if node.needs(1):
             if b.ndim == 2 and a.ndim > 2:  # the sum over leading axes is part of the product
-                a = reshape(a, (-1, a.shape[-1]))
-                out_grad = reshape(out_grad, (-1, out_grad.shape[-1]))
+                a = reshape(a, (rows(a), a.shape[-1]))
+                out_grad = reshape(out_grad, (rows(out_grad), out_grad.shape[-1]))
             by_b = matmul(transpose(a), out_grad)
         return by_a, by_b
 
@@ -55,6 +57,11 @@ class MatMul(Multilinear):
 
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
+
+
+def rows(a) -> int:
+    """How many vectors lie along the last axis of a (-1 in a reshape would not know it where there are no elements)."""
+    return math.prod(a.shape[:-1])
 
 
 class Einsum(Multilinear):
@@ -98,9 +105,9 @@ class Einsum(Multilinear):
         subscripts = ",".join([output, *[term for term, _ in others]]) + "->" + reachable
         grad = Einsum(subscripts)(out_grad, *[operand for _, operand in others])
         if reachable != unique:  # letters that only this operand had were summed: their adjoint is spread
-            shape = operands[i].shape
-            grad = reshape(grad, [n if letter in known else 1 for letter, n in zip(unique, shape, strict=True)])
-            grad = BroadcastTo(shape)(grad)
+            lengths = dict(zip(reachable, grad.shape))
+            shape = [lengths.get(letter, n) for letter, n in zip(unique, operands[i].shape, strict=True)]
+            grad = BroadcastTo(shape)(reshape(grad, [lengths.get(letter, 1) for letter in unique]))
         return grad
 
     def fit(self, grad, shape):

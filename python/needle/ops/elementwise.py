@@ -62,7 +62,10 @@ class AddScalar(ScalarOp):
     __slots__ = ()
 
     def compute(self, a):
-        return np.add(a, self.number)
+        try:
+            return np.add(a, self.number)
+        except OverflowError:  # unsigned numbers minus a number: NumPy subtracts, but will not add a negative one
+            return np.subtract(a, -self.number)
 
     def gradient(self, out_grad, node):
         return out_grad
@@ -147,7 +150,8 @@ class EWisePow(Elementwise):
         by_a = by_b = None
         if node.needs(0):
             # 0·0⁻¹ would be nan: where both are 0 the exponent b - 1 is exchanged for 1, and 0·0¹ is the derivative.
-            flat = logical_and(equal(a, 0), equal(b, 0))
+            # (Whole numbers have no power -1 at all, so for them it is exchanged wherever b is 0.)
+            flat = equal(b, 0) if node.dtype.kind in "biu" else logical_and(equal(a, 0), equal(b, 0))
             by_a = out_grad * b * power(a, where(flat, 1, b - 1))
         if node.needs(1):
             by_b = out_grad * node * log(where(equal(a, 0), 1, a))
@@ -347,13 +351,16 @@ class Tanh(Elementwise):
 
 
 class Sigmoid(Elementwise):
-    """1 / (1 + e⁻ᵃ), written as (1 + tanh(a/2)) / 2, which overflows nowhere.  d/da = σ·(1 - σ)"""
+    """1 / (1 + e⁻ᵃ).  d/da = σ·(1 - σ)"""
 
     __slots__ = ()
 
     def compute(self, a):
-        out = np.tanh(a * 0.5)
-        return (out + 1) * 0.5
+        # Where e⁻ᵃ overflows, 1/∞ is the right answer.  (1 + tanh(a/2)) / 2 would lose all digits there: ln σ(-50) = -50.
+        with np.errstate(over="ignore"):
+            out = np.exp(a * -1.0)
+        out += 1
+        return 1 / out
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, node * (1 - node))
@@ -413,7 +420,8 @@ class GELU(Elementwise):
         return 0.5 * a * (out + 1)
 
     def gradient(self, out_grad, node):
-        (a,) = node.inputs
+        # Beyond ±12 tanh is ±1 in every dtype and the slope is 0 or 1; there a² may overflow, and 0·∞ would be nan.
+        a = clip(node.inputs[0], -12, 12)
         squared = square(a)
         t = tanh(a * (squared * _GELU_CUBIC + 1) * _GELU_SCALE)
         inner = (squared * (3 * _GELU_CUBIC) + 1) * _GELU_SCALE
@@ -488,7 +496,7 @@ class Clip(Elementwise):
     __slots__ = ("low", "high")
 
     def __init__(self, low, high):
-        self.low, self.high = low, high
+        self.low, self.high = (x if x is None else weak_number(x) for x in (low, high))
 
     def compute(self, a):
         return np.clip(a, self.low, self.high)

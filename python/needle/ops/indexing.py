@@ -87,7 +87,7 @@ class Scatter(Indexed):
 
 def _add_rows(out, rows, g) -> None:
     """out[rows] += g with repeated rows adding up; sorting and summing runs is much faster than `np.add.at`."""
-    rows = rows.ravel() % out.shape[0]
+    rows = rows.ravel().astype(np.intp) % out.shape[0]
     g = g.reshape((rows.size, *out.shape[1:]))
     order = np.argsort(rows, kind="stable")
     rows = rows[order]
@@ -125,10 +125,11 @@ class PutAlongAxis(TensorOp):
     def compute(self, g, indices):
         out = np.zeros_like(g, shape=self.shape)
         axis = self.axis % g.ndim
-        if indices.shape[axis] == 1:
+        if indices.shape == g.shape == (*self.shape[:axis], 1, *self.shape[axis + 1 :]):
             np.put_along_axis(out, indices, g, axis)
-        else:
-            places = list(np.ogrid[tuple([slice(n) for n in indices.shape])])
+        else:  # an index may be named twice, along the axis or, where out's other axes are broadcast, across it
+            places = list(np.ogrid[tuple([slice(n) for n in g.shape])])
+            places = [0 if n == 1 else place for n, place in zip(self.shape, places)]
             places[axis] = indices
             np.add.at(out, tuple(places), g)
         return out

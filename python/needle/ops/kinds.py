@@ -95,7 +95,8 @@ class Cast(Linear):
         return a.astype(self.dtype)
 
     def gradient(self, out_grad, node):
-        return Cast(node.inputs[0].dtype)(out_grad)
+        dtype = node.inputs[0].dtype
+        return Cast(dtype)(out_grad) if dtype.kind in "fc" else out_grad  # the adjoint of an integer is no integer
 
 
 class Elementwise(TensorOp):

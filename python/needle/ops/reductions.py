@@ -20,7 +20,7 @@ class Reduction(TensorOp):
     __slots__ = ("axes", "keepdims")
 
     def __init__(self, axes=None, keepdims: bool = False):
-        self.axes = axes if axes is None or isinstance(axes, int) else tuple(axes)
+        self.axes = tuple(axes) if hasattr(axes, "__iter__") else axes
         self.keepdims = keepdims
 
     def axis(self, a):
@@ -62,6 +62,8 @@ class Mean(Reduction, Linear):
 
     def compute(self, a):
         axis = self.axis(a)
+        if a.dtype.char == "e":  # a sum of float16 overflows soon; NumPy's mean adds in float32
+            return np.mean(a, axis, keepdims=self.keepdims)
         total = add_reduce(a, axis, keepdims=self.keepdims)
         return np.true_divide(total, count(a.shape, axis), dtype=a.dtype if a.dtype.kind in "fc" else None)
 
@@ -137,6 +139,8 @@ class LogSumExp(Reduction):
 
     def compute(self, a):
         axis = self.axis(a)
+        if a.dtype.kind == "b":  # NumPy subtracts no bools
+            a = a.astype(float)
         top = _finite_top(a, axis)
         out = np.log(add_reduce(np.exp(a - top), axis, keepdims=True)) + top
         return out if self.keepdims else np.squeeze(out, axis)
