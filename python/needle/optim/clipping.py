@@ -1,0 +1,76 @@
+"""Gradients kept within bounds.  A clipped gradient is a new constant; the old `.grad` is not written into."""
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from ..graph import Tensor, leaf
+
+
+def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
+    """Scale the gradients by min(1, max_norm / (‖g‖₂ + 1e-6)), g being all of them in one vector (Pascanu et al. 2013,
+    arXiv:1211.5063, alg. 1).
+
+    Args:
+        params: Tensors; those without a `.grad` are left out.
+        max_norm: > 0.
+
+    Returns:
+        ‖g‖₂ before clipping.
+
+    Raises:
+        ValueError: max_norm is not positive.
+        FloatingPointError: a gradient holds nan or inf.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"clip_grad_norm needs max_norm > 0; got {max_norm}")
+    params = _with_grad(params, "clip_grad_norm")
+    norms = []
+    for i, param in params:
+        g = param.grad.node.data
+        norm = float(np.linalg.norm(g))
+        if not math.isfinite(norm):  # unless only the squares overflowed
+            norm = float(np.linalg.norm(g.astype("complex128" if g.dtype.kind == "c" else "float64")))
+            if not math.isfinite(norm):
+                raise FloatingPointError(
+                    f"clip_grad_norm: the gradient of parameter {i} (shape {g.shape}) holds nan or inf: it has no norm"
+                )
+        norms.append(norm)
+    total = math.hypot(*norms)
+    factor = max_norm / (total + 1e-6)
+    if factor < 1:
+        for _, param in params:
+            g = param.grad.node.data
+            param.grad = leaf(np.multiply(g, factor, out=np.empty_like(g)))
+    return total
+
+
+def clip_grad_value(params: Iterable[Tensor], max_value: float) -> None:
+    """Clip every number of every gradient to [-max_value, max_value].
+
+    Args:
+        params: Tensors; those without a `.grad` are left out.
+        max_value: > 0.
+
+    Raises:
+        ValueError: max_value is not positive.
+        TypeError: a gradient is complex: clip its norm instead.
+    """
+    if not max_value > 0:
+        raise ValueError(f"clip_grad_value needs max_value > 0; got {max_value}")
+    for i, param in _with_grad(params, "clip_grad_value"):
+        g = param.grad.node.data
+        if g.dtype.kind == "c":
+            raise TypeError(f"clip_grad_value: the gradient of parameter {i} is {g.dtype}; use clip_grad_norm")
+        param.grad = leaf(np.clip(g, -max_value, max_value, out=np.empty_like(g)))
+
+
+def _with_grad(params: Iterable[Tensor], name: str) -> list[tuple[int, Tensor]]:
+    if isinstance(params, Tensor):
+        params = [params]
+    params = list(enumerate(params))
+    for i, param in params:
+        if not isinstance(param, Tensor):
+            raise TypeError(f"{name} takes Tensors, but parameter {i} is of type {type(param).__name__}")
+    return [(i, param) for i, param in params if param.grad is not None]

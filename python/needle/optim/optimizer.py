@@ -1,0 +1,326 @@
+"""What all optimizers share: groups of parameters, one step over all of them, state that can be saved, clipping.
+
+A step works on raw arrays with `out=`, so it never becomes part of a graph.  A parameter is not written into: it moves
+to a new array, and a graph recorded before the step keeps the values that it was computed from.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..device import to_numpy
+from ..graph import Node, Tensor
+from .clipping import clip_grad_norm, clip_grad_value
+
+BLOCK = 32768  # numbers worked on at a time: a block of every array that a step touches fits in a core's cache
+
+
+class Optimizer:
+    """Moves parameters against their gradients.  A subclass defines `slots`, `coefficients`, `update`, or its `step`.
+
+    Args:
+        params: Tensors, or parameter groups: dicts with the Tensors under `"params"` and options of their own beside,
+            for example `[{"params": body}, {"params": head, "lr": 0.1}]`.
+        options: what a group that says nothing else uses (`lr`, `weight_decay`, …).
+
+    Attributes:
+        params: all Tensors, in order.
+        groups: the groups: dicts with `"params"` and every option.  Options may be changed between steps.
+
+    Raises:
+        TypeError: what was given are not real or complex floating-point Tensors.
+        ValueError: there are none, one is in two groups, or an option is unknown or out of its range.
+    """
+
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {
+        "lr": (0, np.inf),
+        "weight_decay": (0, np.inf),
+    }  # low <= option < high
+
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict], **options: Any) -> None:
+        self.groups: list[dict[str, Any]] = []
+        self.params: list[Tensor] = []
+        self._options = options
+        self._indices: list[list[int]] = []  # of each group's Tensors in params
+        self._state: list[dict[str, Any]] = []  # of each Tensor: its number of steps, and its arrays once it has any
+        self._scratch: dict[Any, np.ndarray] = {}
+        self._check_options(options)
+        for group in _as_groups(params, type(self).__name__):
+            self.add_group(group)
+
+    def add_group(self, group: Mapping[str, Any]) -> None:
+        """One more group: a dict with Tensors under `"params"`, and options where they differ from the optimizer's."""
+        kind = type(self).__name__
+        unknown = group.keys() - self._options.keys() - {"params"}
+        if unknown:
+            raise ValueError(
+                f"{kind} has no option {', '.join(sorted(unknown))}; a group may set {', '.join(self._options)}"
+            )
+        options = {**self._options, **{name: value for name, value in group.items() if name != "params"}}
+        self._check_options(options)
+        params = group["params"]
+        params = [params] if isinstance(params, Tensor) else list(params)
+        known = {id(param) for param in self.params}
+        added: dict[int, Tensor] = {}  # a parameter shared by two modules comes twice, and is one parameter
+        for i, param in enumerate(params):
+            if not isinstance(param, Tensor):
+                raise TypeError(f"{kind} takes Tensors, but parameter {i} is of type {type(param).__name__}")
+            if param.dtype.kind not in "fc":
+                raise TypeError(f"{kind} moves floating-point Tensors, but parameter {i} is {param.dtype}")
+            if id(param) in known:
+                raise ValueError(f"parameter {i} of shape {param.shape} is already in another group of this {kind}")
+            added[id(param)] = param
+        if not added:
+            raise ValueError(f"{kind} was given no parameters; pass model.parameters()")
+        start = len(self.params)
+        self.params += added.values()
+        self._indices.append(list(range(start, len(self.params))))
+        self._state += [{"step": 0} for _ in added]
+        self.groups.append({"params": list(added.values()), **options})
+
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        for name in options.keys() & self.ranges.keys():
+            value, (low, high) = options[name], self.ranges[name]
+            if not isinstance(value, int | float | np.number):
+                raise TypeError(f"{type(self).__name__} needs a number for {name}; got {value!r}")
+            if not low <= value < high:
+                below = f" and {name} < {high}" if high < np.inf else ""
+                raise ValueError(f"{type(self).__name__} needs {name} >= {low}{below}; got {value}")
+
+    # ----------------------------------------------------------------------------------------------------------------
+    # One step
+
+    def slots(self, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The names of the arrays that each parameter's state has: of its shape and dtype, zeros at first."""
+        return ()
+
+    def coefficients(self, options: Mapping[str, Any], step: int) -> tuple[float | None, ...]:
+        """The numbers in `update`, for a parameter's step 1, 2, …  None for a term that is left out."""
+        raise NotImplementedError(f"{type(self).__name__} must define coefficients and update, or step")
+
+    def update(self, p, g, new, scratch, coefficients, *slots) -> None:
+        """Write the value that follows `p` into `new`, and change `slots` in place; `p` and `g` are only read.
+
+        All are arrays of one shape and dtype; `scratch` is there to be overwritten.  `coefficients` are 0-d arrays of
+        that dtype, which NumPy takes faster than Python numbers.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define coefficients and update, or step")
+
+    def step(self) -> None:
+        """Move every parameter that has a `.grad`; those without stay where they are."""
+        for group, indices in zip(self.groups, self._indices):
+            names = self.slots(group)
+            known: dict[Any, tuple] = {}
+            for index, param in zip(indices, group["params"]):
+                grad = param.grad
+                if grad is None:
+                    continue
+                p = param.node.data
+                g = grad.node.data if isinstance(grad, Tensor) else grad
+                if type(g) is not type(p) or g.shape != p.shape or g.dtype != p.dtype:
+                    g = self._fitted(index, grad, p)
+                is_complex = p.dtype.kind == "c"
+                if is_complex:
+                    p, g = _as_real(p), _as_real(g)
+                state = self._state[index]
+                state["step"] = step = state["step"] + 1
+                key = step, p.dtype
+                coefficients = known.get(key)
+                if coefficients is None:
+                    coefficients = known[key] = _as_arrays(self.coefficients(group, step), p)
+                new = np.empty_like(p, order="C")
+                self._update_in_blocks(p, g, new, coefficients, [self._slot(index, name, p) for name in names])
+                if is_complex:
+                    new = new.view(param.dtype)[..., 0]
+                param._move(Node(None, (), new, param.node.requires_grad))
+
+    def _update_in_blocks(self, p, g, new, coefficients, slots) -> None:
+        if p.size <= BLOCK or not isinstance(p, np.ndarray):
+            self.update(p, g, new, self._scratch_like(new), coefficients, *slots)
+            return
+        p, g, new, *slots = (array.reshape(-1) for array in (p, g, new, *slots))
+        scratch = self._scratch_like(new[:BLOCK])
+        for start in range(0, p.size, BLOCK):
+            part = slice(start, start + BLOCK)
+            here = new[part]
+            self.update(p[part], g[part], here, scratch[: here.size], coefficients, *[slot[part] for slot in slots])
+
+    def _scratch_like(self, array):
+        """An array to overwrite.  Those of one dtype share their memory: no two are in use at once."""
+        if not isinstance(array, np.ndarray):
+            return np.empty_like(array)
+        key = array.dtype, array.shape
+        scratch = self._scratch.get(key)
+        if scratch is None:
+            memory = self._scratch.setdefault(array.dtype, np.empty(BLOCK, array.dtype))
+            scratch = self._scratch[key] = memory[: array.size].reshape(array.shape)
+        return scratch
+
+    def _slot(self, index: int, name: str, p):
+        state = self._state[index]
+        slot = state.get(name)
+        if slot is None:
+            slot = state[name] = np.zeros_like(p, order="C")
+        elif slot.shape != p.shape or slot.dtype != p.dtype:
+            raise ValueError(
+                f"parameter {index} is now {p.dtype}{list(p.shape)}, but this {type(self).__name__} has followed it as "
+                f"{slot.dtype}{list(slot.shape)}; make a new optimizer after changing a parameter's shape or dtype"
+            )
+        return slot
+
+    def _fitted(self, index: int, grad, p):
+        """The array of `grad` in the dtype of its parameter, or an error if it cannot be its gradient."""
+        if not isinstance(grad, Tensor) or type(grad.node.data) is not type(p):
+            raise TypeError(f"the .grad of parameter {index} must be a Tensor on its device, got {type(grad).__name__}")
+        g = grad.node.data
+        if g.shape != p.shape:
+            raise ValueError(f"parameter {index} has shape {p.shape}, but its .grad has shape {g.shape}")
+        if g.dtype.kind == "c" and p.dtype.kind != "c":
+            raise TypeError(
+                f"parameter {index} is {p.dtype}, but its .grad is {g.dtype}: the imaginary part would be lost"
+            )
+        return g.astype(p.dtype)
+
+    def reset_grad(self) -> None:
+        """Set `.grad` of every parameter to None."""
+        for param in self.params:
+            param.grad = None
+
+    zero_grad = reset_grad
+
+    # ----------------------------------------------------------------------------------------------------------------
+    # Clipping
+
+    def clip_grad_norm(self, max_norm: float = 0.25) -> float:
+        """`needle.optim.clip_grad_norm` of this optimizer's parameters: scale all gradients so that ‖g‖₂ ≤ max_norm."""
+        return clip_grad_norm(self.params, max_norm)
+
+    def clip_grad_value(self, max_value: float) -> None:
+        """`needle.optim.clip_grad_value` of this optimizer's parameters: clip each number to ±max_value."""
+        clip_grad_value(self.params, max_value)
+
+    # ----------------------------------------------------------------------------------------------------------------
+    # The learning rate, and state to save
+
+    @property
+    def lr(self) -> float:
+        """The learning rate: of the first group when read, of all groups when assigned."""
+        return self.groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._check_options({"lr": value})
+        for group in self.groups:
+            group["lr"] = value
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All that the next steps depend on, as copies in a flat dict of arrays:
+
+        - `"groups.K.params"`: the indices of group K's parameters; `"groups.K.OPTION"`: its options,
+        - `"state.I.step"`: how many steps parameter I has made; `"state.I.SLOT"`: its momentum, second moment, ….
+        """
+        state = {}
+        for k, (group, indices) in enumerate(zip(self.groups, self._indices)):
+            state[f"groups.{k}.params"] = np.array(indices)
+            for name in self._options:
+                state[f"groups.{k}.{name}"] = np.array(group[name])
+        for i, entries in enumerate(self._state):
+            for name, value in entries.items():
+                state[f"state.{i}.{name}"] = np.array(to_numpy(value))
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict()` was taken.  On an error nothing is changed.
+
+        Raises:
+            ValueError: the state is of another optimizer, of other groups, or of parameters of other shapes.
+        """
+        kind = type(self).__name__
+        arrays = {
+            key: to_numpy(value.node.data) if isinstance(value, Tensor) else np.asarray(value)
+            for key, value in state.items()
+        }
+        rest = set(arrays)
+
+        def fetch(key: str, what: str) -> np.ndarray:
+            if key not in arrays:
+                raise ValueError(f"the state has no {key!r}, so it is not of {what}")
+            rest.discard(key)
+            return arrays[key]
+
+        options = []
+        for k, indices in enumerate(self._indices):
+            saved = fetch(f"groups.{k}.params", f"an optimizer with {len(self.groups)} groups").tolist()
+            if saved != indices:
+                raise ValueError(
+                    f"group {k} of the state has {len(saved)} parameters, this {kind}'s has {len(indices)}"
+                )
+            keys = {name: f"groups.{k}.{name}" for name in self._options}
+            options.append({name: fetch(key, f"this {kind}").item() for name, key in keys.items()})
+            self._check_options(options[-1])
+        entries = []
+        for k, indices in enumerate(self._indices):
+            names = self.slots(options[k])
+            for i in indices:
+                entry: dict[str, Any] = {
+                    "step": int(fetch(f"state.{i}.step", f"this {kind}'s {len(self.params)} parameters"))
+                }
+                like = _as_real(self.params[i].node.data)
+                for name in names if entry["step"] else ():
+                    slot = fetch(f"state.{i}.{name}", f"this {kind}")
+                    if slot.shape != like.shape or slot.dtype != like.dtype:
+                        raise ValueError(
+                            f"{name} of parameter {i} is {slot.dtype}{list(slot.shape)} in the state, "
+                            f"but the parameter is {like.dtype}{list(like.shape)}"
+                        )
+                    entry[name] = (
+                        np.array(slot, order="C") if isinstance(like, np.ndarray) else np.array(slot, like=like)
+                    )
+                entries.append(entry)
+        if rest:
+            raise ValueError(f"the state has {min(rest)!r}, which this {kind} has not: it is of another optimizer")
+        for group, chosen in zip(self.groups, options):
+            group.update(chosen)
+        self._state = entries
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {len(group['params'])} parameters: " + ", ".join(f"{name}={group[name]}" for name in self._options)
+            for group in self.groups
+        ]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+def _as_groups(params, kind: str) -> list[Mapping[str, Any]]:
+    if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
+        came = "one" if isinstance(params, Tensor | Mapping) else f"a {type(params).__name__}"
+        raise TypeError(
+            f"{kind} takes a list of Tensors or of parameter groups, got {came}; write [params], or model.parameters()"
+        )
+    params = list(params)
+    if not any(isinstance(item, Mapping) for item in params):
+        return [{"params": params}]
+    for i, group in enumerate(params):
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(
+                f'{kind} needs each parameter group to be a dict with Tensors under "params"; item {i} is not'
+            )
+    return params
+
+
+def _as_arrays(coefficients, p) -> tuple:
+    # A positive number too small for the dtype (Adam's eps in float16) stays positive: 0/0 would be nan.
+    least = float(np.finfo(p.dtype).smallest_subnormal)
+    return tuple(
+        [None if c is None else np.asarray(max(c, least) if c > 0 else c, dtype=p.dtype) for c in coefficients]
+    )
+
+
+def _as_real(array):
+    """A complex array as the real one of shape (…, 2) in the same memory; a real array as it is."""
+    if array.dtype.kind != "c":
+        return array
+    if not array.flags.c_contiguous:
+        array = array.copy(order="C")
+    return array[..., None].view(array.real.dtype)
