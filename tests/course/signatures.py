@@ -1,18 +1,23 @@
-"""Compares a function's signature with the contract's, which is written as a lambda."""
+"""Compares a function's signature with the contract's, which is written as its list of parameters."""
 
 from inspect import Parameter, signature
 
+import needle as ndl
+
+BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.VAR_POSITIONAL)
+
 
 def assert_signature(function, contract):
-    """Same names, kinds and defaults; keyword-only parameters in any order. What is added must be optional."""
-    given, wanted = signature(function).parameters, signature(contract).parameters
-    assert [(p.name, p.kind, p.default) for p in given.values() if p.name in wanted and p.kind != p.KEYWORD_ONLY] == [
-        (p.name, p.kind, p.default) for p in wanted.values() if p.kind != p.KEYWORD_ONLY
-    ]
+    """Every call that the contract allows is allowed: same names, places and defaults, and nothing more is required."""
+    given = signature(function).parameters
+    wanted = signature(eval(f"lambda {contract}: None", {"ndl": ndl})).parameters
+    in_place = [name for name, parameter in wanted.items() if parameter.kind in BY_POSITION]
+    assert list(given)[: len(in_place)] == in_place
     for name, parameter in wanted.items():
-        assert name in given and (given[name].kind, given[name].default) == (parameter.kind, parameter.default)
-    positional = [p.name for p in given.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    assert positional[: len(wanted)] == [name for name in wanted if name in positional]
-    for parameter in given.values():
+        assert name in given
+        assert given[name].kind == parameter.kind
+        if parameter.default is not Parameter.empty:
+            assert given[name].default == parameter.default
+    for name, parameter in given.items():
         variable = parameter.kind in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-        assert parameter.name in wanted or variable or parameter.default is not Parameter.empty
+        assert name in wanted or variable or parameter.default is not Parameter.empty

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import needle as ndl
+from needle import autograd
 from needle import backend_ndarray as nd
 
 
@@ -51,8 +52,6 @@ def test_cpu_numpy_holds_tensors():
 
 
 def test_autograd_offers_the_same_devices():
-    from needle import autograd
-
     assert autograd.cpu() == ndl.cpu()
     assert isinstance(ndl.cpu(), autograd.Device)
     assert ndl.cpu() in autograd.all_devices()
@@ -153,7 +152,9 @@ def run(code, **environment):
 
 
 def test_importing_needle_alone_makes_its_parts_reachable():
-    code = "import needle as n; n.autograd, n.ops, n.init, n.nn, n.optim, n.data, n.Tensor, n.TensorTuple, n.cpu, n.cuda"
+    code = (
+        "import needle as n; n.autograd, n.ops, n.init, n.nn, n.optim, n.data, n.Tensor, n.TensorTuple, n.cpu, n.cuda"
+    )
     assert run(code) == (0, "", "")
 
 

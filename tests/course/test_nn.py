@@ -144,72 +144,39 @@ def test_device_and_dtype_of_the_parameters(make, dtype):
 @pytest.mark.parametrize(
     "name, contract",
     [
-        ("Linear", lambda in_features, out_features, bias=True, device=None, dtype="float32": ...),
-        ("Sequential", lambda *modules: ...),
-        ("Residual", lambda fn: ...),
-        ("BatchNorm1d", lambda dim, eps=1e-5, momentum=0.1, device=None, dtype="float32": ...),
-        ("BatchNorm2d", lambda dim, eps=1e-5, momentum=0.1, device=None, dtype="float32": ...),
-        ("LayerNorm1d", lambda dim, eps=1e-5, device=None, dtype="float32": ...),
-        ("Dropout", lambda p=0.5: ...),
+        ("Linear", "in_features, out_features, bias=True, device=None, dtype='float32'"),
+        ("Sequential", "*modules"),
+        ("Residual", "fn"),
+        ("BatchNorm1d", "dim, eps=1e-5, momentum=0.1, device=None, dtype='float32'"),
+        ("BatchNorm2d", "dim, eps=1e-5, momentum=0.1, device=None, dtype='float32'"),
+        ("LayerNorm1d", "dim, eps=1e-5, device=None, dtype='float32'"),
+        ("Dropout", "p=0.5"),
         (
             "Conv",
-            lambda in_channels, out_channels, kernel_size, stride=1, bias=True, device=None, dtype="float32": ...,
+            "in_channels, out_channels, kernel_size, stride=1, bias=True, device=None, dtype='float32'",
         ),
-        ("RNNCell", lambda input_size, hidden_size, bias=True, nonlinearity="tanh", device=None, dtype="float32": ...),
+        ("RNNCell", "input_size, hidden_size, bias=True, nonlinearity='tanh', device=None, dtype='float32'"),
         (
             "RNN",
-            lambda input_size,
-            hidden_size,
-            num_layers=1,
-            bias=True,
-            nonlinearity="tanh",
-            device=None,
-            dtype="float32": ...,
+            "input_size, hidden_size, num_layers=1, bias=True, nonlinearity='tanh', device=None, dtype='float32'",
         ),
-        ("LSTMCell", lambda input_size, hidden_size, bias=True, device=None, dtype="float32": ...),
-        ("LSTM", lambda input_size, hidden_size, num_layers=1, bias=True, device=None, dtype="float32": ...),
-        ("Embedding", lambda num_embeddings, embedding_dim, device=None, dtype="float32": ...),
-        ("MultiHeadAttention", lambda *, dropout=0.0, causal=False, device=None, dtype="float32": ...),
+        ("LSTMCell", "input_size, hidden_size, bias=True, device=None, dtype='float32'"),
+        ("LSTM", "input_size, hidden_size, num_layers=1, bias=True, device=None, dtype='float32'"),
+        ("Embedding", "num_embeddings, embedding_dim, device=None, dtype='float32'"),
+        ("MultiHeadAttention", "*, dropout=0.0, causal=False, device=None, dtype='float32'"),
         (
             "AttentionLayer",
-            lambda q_features,
-            num_head,
-            dim_head,
-            *,
-            k_features=None,
-            v_features=None,
-            out_features=None,
-            dropout=0.0,
-            causal=True,
-            device=None,
-            dtype="float32": ...,
+            "q_features, num_head, dim_head, *, k_features=None, v_features=None, "
+            "out_features=None, dropout=0.0, causal=True, device=None, dtype='float32'",
         ),
         (
             "TransformerLayer",
-            lambda q_features,
-            num_head,
-            dim_head,
-            hidden_size,
-            *,
-            dropout=0.0,
-            causal=True,
-            device=None,
-            dtype="float32": ...,
+            "q_features, num_head, dim_head, hidden_size, *, dropout=0.0, causal=True, device=None, dtype='float32'",
         ),
         (
             "Transformer",
-            lambda embedding_size,
-            hidden_size,
-            num_layers,
-            *,
-            num_head=8,
-            dim_head=32,
-            dropout=0.0,
-            causal=True,
-            device=None,
-            dtype="float32",
-            batch_first=False,
-            sequence_len=2048: ...,
+            "embedding_size, hidden_size, num_layers, *, num_head=8, dim_head=32, dropout=0.0, "
+            "causal=True, device=None, dtype='float32', batch_first=False, sequence_len=2048",
         ),
     ],
 )
@@ -217,7 +184,9 @@ def test_signature(name, contract):
     assert_signature(getattr(nn, name), contract)
 
 
-@pytest.mark.parametrize("name", ["Parameter", "Module", "Flatten", "ReLU", "Tanh", "Sigmoid", "Identity", "SoftmaxLoss"])
+@pytest.mark.parametrize(
+    "name", ["Parameter", "Module", "Flatten", "ReLU", "Tanh", "Sigmoid", "Identity", "SoftmaxLoss"]
+)
 def test_name_is_in_nn(name):
     assert isinstance(getattr(nn, name), type)
 
@@ -399,9 +368,9 @@ def test_batch_norm_normalizes_a_batch_in_training(module, shape, axes, wide):
     norm = module(3)
     norm.weight.data, norm.bias.data = tensor(3, seed=1), tensor(3, seed=2)
     x = tensor(*shape)
-    expected = reference.normalize(normal(*shape), axes) * normal(3, seed=1).reshape(wide) + normal(
-        3, seed=2
-    ).reshape(wide)
+    expected = reference.normalize(normal(*shape), axes) * normal(3, seed=1).reshape(wide) + normal(3, seed=2).reshape(
+        wide
+    )
     out = norm(x)
     assert out.dtype == "float32"
     np.testing.assert_allclose(out.numpy(), expected, **FLOAT32)
@@ -537,6 +506,8 @@ def test_the_gradient_of_a_whole_net():
     np.random.seed(41)
     double = {"dtype": "float64"}
     block = nn.Sequential(nn.Linear(5, 5, **double), nn.BatchNorm1d(5, **double), nn.Tanh())
-    model = nn.Sequential(nn.Linear(4, 5, **double), nn.Residual(block), nn.LayerNorm1d(5, **double), nn.Linear(5, 3, **double))
+    model = nn.Sequential(
+        nn.Linear(4, 5, **double), nn.Residual(block), nn.LayerNorm1d(5, **double), nn.Linear(5, 3, **double)
+    )
     x, labels = tensor(6, 4, dtype="float64"), ndl.Tensor(np.arange(6) % 3)
     assert_slopes_along_a_direction(lambda: nn.SoftmaxLoss()(model(x), labels), [x, *model.parameters()])

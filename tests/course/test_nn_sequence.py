@@ -17,11 +17,6 @@ def normal(*shape, seed=15):
     return np.random.default_rng(seed).normal(size=shape).astype("float32")
 
 
-def zero_biases(cell):
-    """The cell of a reference without bias."""
-    return [*cell[:2], np.zeros_like(cell[2]), np.zeros_like(cell[3])]
-
-
 def drawn_cells(layers, input_size, hidden_size, gates, bias=True):
     cells = []
     for layer in range(layers):

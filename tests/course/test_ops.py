@@ -1,7 +1,8 @@
 """Every op of the contract from one table: value, node, gradients by op and by backward, second order, dtype."""
 
 import importlib
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -175,7 +176,11 @@ CASES = [
     Case("logsoftmax", "LogSoftmax", [normal(1, 3)], {}, lambda x: np.log(reference.softmax(x))),
     *(
         Case(
-            "logsumexp", "LogSumExp", [normal(2, 3, 4)], {"axes": axes}, lambda x, axes=axes: reference.logsumexp(x, axes)
+            "logsumexp",
+            "LogSumExp",
+            [normal(2, 3, 4)],
+            {"axes": axes},
+            lambda x, axes=axes: reference.logsumexp(x, axes),
         )
         for axes in [None, 0, 1, 2, -1, (0,), (1, 2), (0, 2), (0, 1, 2)]
     ),
@@ -310,30 +315,30 @@ def test_the_arguments_of_an_op_are_not_changed():
 @pytest.mark.parametrize(
     "helper, contract",
     [
-        ("add", lambda a, b: ...),
-        ("add_scalar", lambda a, scalar: ...),
-        ("multiply", lambda a, b: ...),
-        ("mul_scalar", lambda a, scalar: ...),
-        ("divide", lambda a, b: ...),
-        ("divide_scalar", lambda a, scalar: ...),
-        ("power", lambda a, b: ...),
-        ("power_scalar", lambda a, scalar: ...),
-        ("matmul", lambda a, b: ...),
-        ("summation", lambda a, axes=None: ...),
-        ("broadcast_to", lambda a, shape: ...),
-        ("reshape", lambda a, shape: ...),
-        ("transpose", lambda a, axes=None: ...),
-        ("logsoftmax", lambda a: ...),
-        ("logsumexp", lambda a, axes=None: ...),
-        ("stack", lambda args, axis: ...),
-        ("split", lambda a, axis: ...),
-        ("flip", lambda a, axes: ...),
-        ("dilate", lambda a, axes, dilation: ...),
-        ("undilate", lambda a, axes, dilation: ...),
-        ("conv", lambda a, b, stride=1, padding=1: ...),
-        ("make_tuple", lambda *args: ...),
-        ("tuple_get_item", lambda value, index: ...),
-        ("fused_add_scalars", lambda x, c0, c1: ...),
+        ("add", "a, b"),
+        ("add_scalar", "a, scalar"),
+        ("multiply", "a, b"),
+        ("mul_scalar", "a, scalar"),
+        ("divide", "a, b"),
+        ("divide_scalar", "a, scalar"),
+        ("power", "a, b"),
+        ("power_scalar", "a, scalar"),
+        ("matmul", "a, b"),
+        ("summation", "a, axes=None"),
+        ("broadcast_to", "a, shape"),
+        ("reshape", "a, shape"),
+        ("transpose", "a, axes=None"),
+        ("logsoftmax", "a"),
+        ("logsumexp", "a, axes=None"),
+        ("stack", "args, axis"),
+        ("split", "a, axis"),
+        ("flip", "a, axes"),
+        ("dilate", "a, axes, dilation"),
+        ("undilate", "a, axes, dilation"),
+        ("conv", "a, b, stride=1, padding=1"),
+        ("make_tuple", "*args"),
+        ("tuple_get_item", "value, index"),
+        ("fused_add_scalars", "x, c0, c1"),
     ],
 )
 def test_helper_signature(helper, contract):
@@ -343,22 +348,22 @@ def test_helper_signature(helper, contract):
 @pytest.mark.parametrize(
     "op, contract",
     [
-        *((op, lambda: ...) for op in ("EWiseAdd", "EWiseMul", "EWiseDiv", "EWisePow", "Negate", "Log", "Exp", "ReLU")),
-        *((op, lambda: ...) for op in ("Tanh", "MatMul", "LogSoftmax", "MakeTensorTuple")),
-        *((op, lambda scalar: ...) for op in ("AddScalar", "MulScalar", "DivScalar", "PowerScalar")),
-        ("Summation", lambda axes=None: ...),
-        ("BroadcastTo", lambda shape: ...),
-        ("Reshape", lambda shape: ...),
-        ("Transpose", lambda axes=None: ...),
-        ("LogSumExp", lambda axes=None: ...),
-        ("Stack", lambda axis: ...),
-        ("Split", lambda axis: ...),
-        ("Flip", lambda axes: ...),
-        ("Dilate", lambda axes, dilation: ...),
-        ("UnDilate", lambda axes, dilation: ...),
-        ("Conv", lambda stride=1, padding=0: ...),
-        ("TupleGetItem", lambda index: ...),
-        ("FusedAddScalars", lambda c0, c1: ...),
+        *((op, "") for op in ("EWiseAdd", "EWiseMul", "EWiseDiv", "EWisePow", "Negate", "Log", "Exp", "ReLU")),
+        *((op, "") for op in ("Tanh", "MatMul", "LogSoftmax", "MakeTensorTuple")),
+        *((op, "scalar") for op in ("AddScalar", "MulScalar", "DivScalar", "PowerScalar")),
+        ("Summation", "axes=None"),
+        ("BroadcastTo", "shape"),
+        ("Reshape", "shape"),
+        ("Transpose", "axes=None"),
+        ("LogSumExp", "axes=None"),
+        ("Stack", "axis"),
+        ("Split", "axis"),
+        ("Flip", "axes"),
+        ("Dilate", "axes, dilation"),
+        ("UnDilate", "axes, dilation"),
+        ("Conv", "stride=1, padding=0"),
+        ("TupleGetItem", "index"),
+        ("FusedAddScalars", "c0, c1"),
     ],
 )
 def test_op_signature(op, contract):
@@ -553,9 +558,9 @@ def test_logsumexp_is_stable_at_large_arguments(function):
     out = function(x)
     out.backward()
     np.testing.assert_allclose(out.numpy(), [1e10, -1e10 + np.log(3), 720 + np.log1p(np.exp(-10) + np.exp(-20))])
-    np.testing.assert_allclose(
-        x.grad.numpy(), [[1, 0, 0], [1 / 3] * 3, reference.softmax(np.array([[700.0, 710, 720]]))[0]], atol=1e-15
-    )
+    # Doubles near 1e10 lie 2e-6 apart, and the gradient exp(x - out) inherits that.
+    expected = [[1, 0, 0], [1 / 3] * 3, reference.softmax(np.array([[700.0, 710, 720]]))[0]]
+    np.testing.assert_allclose(x.grad.numpy(), expected, rtol=2e-6)
 
 
 def test_logsumexp_of_everything_is_stable():

@@ -147,7 +147,7 @@ def test_training_a_net_equals_training_it_in_numpy(optimizer, formula, options)
     model = nn.Sequential(nn.Linear(5, 8, dtype="float64"), nn.ReLU(), nn.Linear(8, 3, dtype="float64"))
     opt, expected = optimizer(model.parameters(), **options), formula(**options)
     values = {i: p.numpy() for i, p in enumerate(model.parameters())}
-    for epoch in range(3):
+    for _ in range(3):
         for start in range(0, 16, 4):
             batch = slice(start, start + 4)
             opt.reset_grad()
@@ -200,10 +200,10 @@ def test_clip_grad_norm_leaves_small_gradients_and_none_alone():
 @pytest.mark.parametrize(
     "function, contract",
     [
-        (optim.Optimizer, lambda params: ...),
-        (optim.SGD, lambda params, lr=0.01, momentum=0.0, weight_decay=0.0: ...),
-        (optim.Adam, lambda params, lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0: ...),
-        (optim.SGD.clip_grad_norm, lambda self, max_norm=0.25: ...),
+        (optim.Optimizer, "params"),
+        (optim.SGD, "params, lr=0.01, momentum=0.0, weight_decay=0.0"),
+        (optim.Adam, "params, lr=0.01, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0"),
+        (optim.SGD.clip_grad_norm, "self, max_norm=0.25"),
     ],
 )
 def test_signature(function, contract):
