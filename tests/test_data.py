@@ -247,7 +247,7 @@ def test_drop_last_leaves_out_what_does_not_fill_a_batch(batch_size, count):
 def test_a_batch_is_a_tuple_of_tensors_that_keep_dtypes():
     dataset = NDArrayDataset(np.zeros((4, 2, 3), np.float32), np.zeros(4, np.uint8), np.zeros(4, bool))
     batch = next(iter(DataLoader(dataset, 1)))
-    assert type(batch) is tuple and all(type(field) is Tensor and not field.requires_grad for field in batch)
+    assert isinstance(batch, tuple) and all(type(field) is Tensor and not field.requires_grad for field in batch)
     assert [field.shape for field in batch] == [(1, 2, 3), (1,), (1,)]
     assert [field.dtype for field in batch] == ["float32", "uint8", "bool"]
 
