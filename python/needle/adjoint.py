@@ -107,10 +107,7 @@ def adjoints(
             partials = as_tuple(partials)
         inputs = node.inputs
         if len(partials) != len(inputs):
-            raise ValueError(
-                f"{type(op).__name__}.gradient must return one Tensor for each of its {len(inputs)} inputs, "
-                f"got {len(partials)}"
-            )
+            raise op.wrong_count(partials, inputs)
         for source, partial in zip(inputs, partials):
             if partial is None or not (source.requires_grad if needed is None else source in needed):
                 continue
@@ -287,8 +284,8 @@ def backward(
         output: what to differentiate.
         out_grad: the adjoint of `output`, of its shape; ones by default.
         accumulate: add to the `.grad` that is there; by default it is overwritten.
-        create_graph: whether `.grad` can be differentiated again.  True by default; False by default with
-            `accumulate`, where sums over many batches would keep every batch's graph alive.
+        create_graph: whether `.grad` can be differentiated again.  True by default; False by default inside
+            `no_grad()`, and with `accumulate`, where sums over many batches would keep every batch's graph alive.
 
     >>> x = Tensor([3.0])
     >>> (x**3).backward()
@@ -298,7 +295,7 @@ def backward(
     """
     seed = _seed(output, out_grad)
     if create_graph is None:
-        create_graph = not accumulate
+        create_graph = not accumulate and is_recording()
     root = output.node
     growth = Growth(root, seed) if create_graph else None
     record = create_graph and _hooks_exist and is_recording()
@@ -309,20 +306,26 @@ def backward(
                 adjoint = _run_hooks(tensor, adjoint)
             grows = growth is not None and not record and type(adjoint) is Tensor
             grad = growth.hand_out(node, adjoint) if grows else adjoint
-            if accumulate and tensor.grad is not None:
+            if (accumulate and tensor.grad is not None) or tensor in met:
                 grad = add(tensor.grad, grad)
                 if not create_graph:
                     grad = grad.detach()
             tensor.grad = grad
+            if tensor in moved:
+                met.add(tensor)
             return adjoint
 
         return receive
 
     order = topological_order([root], into=_differentiable)
     held = {}
+    moved: set[Tensor] = set()  # Tensors that were assigned new `.data` since: their versions' adjoints add up
+    met: set[Tensor] = set()  # those of them whose `.grad` is of this walk
     for node in order:
         link = node._handle
         if link is not None and (tensor := link()) is not None and node.requires_grad:
+            if tensor.node is not node:
+                moved.add(tensor)
             held[node] = receiver(node, tensor)
     adjoints(order, {root: seed if record else seed.detach()}, held, record)
 
@@ -340,4 +343,4 @@ def _seed(output: Tensor, out_grad) -> Tensor:
         out_grad = leaf(np.array(out_grad, dtype=data.dtype if data.dtype.kind in "fc" else None))
     if out_grad.shape != data.shape:
         raise ValueError(f"out_grad must have the output's shape {data.shape}, got {out_grad.shape}")
-    return out_grad
+    return out_grad if out_grad.dtype == data.dtype else _cast(out_grad, data.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import adjoint, ops
 from .graph import Tensor, TensorTuple, leaf, plain_array
+from .ops.elementwise import weak_number
 
 _NUMBERS = (int, float, np.generic, complex)
 _EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(), ops.EWiseDiv(), ops.EWisePow()
@@ -46,9 +47,9 @@ def _subtract(self, other):
     if isinstance(other, Tensor):
         return _EWISE_ADD(self, _NEGATE(other))
     if isinstance(other, _NUMBERS):
-        return ops.AddScalar(-other)(self)
+        return ops.AddScalar(-(other if type(other) in (float, int) else weak_number(other)))(self)
     if isinstance(other, np.ndarray):
-        return _EWISE_ADD(self, leaf(-plain_array(other)))
+        return _EWISE_ADD(self, _NEGATE(leaf(plain_array(other))))
     return NotImplemented
 
 

@@ -42,10 +42,19 @@ class Op:
 
     def gradient_as_tuple(self, out_grad, node) -> tuple:
         """`gradient`, always as a tuple of one Tensor an input, each of its input's shape."""
-        grads = as_tuple(self.gradient(out_grad, node))
+        grads, inputs = as_tuple(self.gradient(out_grad, node)), node.inputs
+        if len(grads) != len(inputs):
+            raise self.wrong_count(grads, inputs)
         return tuple(
             g if g is None or isinstance(g, TensorTuple) or g.shape == x.shape else self.fit(g, x.shape)
-            for g, x in zip(grads, node.inputs, strict=True)
+            for g, x in zip(grads, inputs)
+        )
+
+    def wrong_count(self, grads, inputs) -> Exception:
+        """The error for a rule that gave more or fewer adjoints than the op has inputs."""
+        return ValueError(
+            f"{type(self).__name__}.gradient must return one Tensor for each of its {len(inputs)} inputs, "
+            f"got {len(grads)}"
         )
 
     def fit(self, grad, shape):
@@ -166,12 +175,19 @@ def _record(op: Op, inputs: tuple, requires_grad: bool) -> Node:
 
 
 def _admit(op: Op, args) -> tuple:
-    """Nodes for arguments that are not all Tensors: arrays and numbers become constants, the rest is refused."""
+    """Nodes for arguments that are not all Tensors: arrays and numbers become constants, the rest is refused.
+
+    A number never promotes a Tensor: it takes the dtype that the Tensors and arrays have, within its kind.
+    """
     nodes = []
+    dtypes = [arg.dtype for arg in args if isinstance(arg, (Tensor, _ndarray))]
     for position, arg in enumerate(args):
         if isinstance(arg, Value):
             nodes.append(arg if isinstance(arg, Node) else arg.node)
         elif isinstance(arg, (_ndarray, np.generic, int, float, complex)) and np.asarray(arg).dtype.kind in "biufc":
+            if dtypes and not isinstance(arg, _ndarray):
+                number = arg.item() if isinstance(arg, np.generic) else arg
+                arg = np.asarray(number, np.result_type(*dtypes, number))
             nodes.append(Node(None, (), plain_array(arg), False))
         else:
             raise TypeError(
@@ -188,7 +204,7 @@ def explain(op: Op, inputs: tuple, error: Exception) -> Exception:
         f"{node.data.dtype}{list(node.data.shape)}" if hasattr(node.data, "dtype") else f"a tuple of {len(node.data)}"
         for node in inputs
     )
-    kind = type(error) if type(error) in _EXPLAINED else RuntimeError
+    kind = next((kind for kind in type(error).__mro__ if kind in _EXPLAINED), RuntimeError)
     return kind(f"{type(op).__name__} on {came}: {error}")
 
 

@@ -95,6 +95,8 @@ class Tensor(Value):
     __slots__ = ("node", "grad", "_hooks", "__weakref__")
 
     def __init__(self, array, *, device: Device | None = None, dtype=None, requires_grad: bool = True):
+        if isinstance(array, TensorTuple):
+            raise TypeError("a TensorTuple holds several arrays; take one with [index], or join them with needle.stack")
         if isinstance(array, Value):
             source = array.data if isinstance(array, Node) else array.node.data
             device = as_device(device if device is not None else device_of(source))
@@ -218,7 +220,8 @@ class Tensor(Value):
 def _rebuild(kind: type, data, requires_grad: bool) -> Tensor:
     """A leaf of class `kind` (Tensor, Parameter, …) with a copy of `data`: Tensors copy and pickle as leaves."""
     tensor = _new(kind)
-    tensor.node = node = Node(None, (), data.copy(), requires_grad)
+    data = tuple(array.copy() for array in data) if type(data) is tuple else data.copy()
+    tensor.node = node = Node(None, (), data, requires_grad)
     tensor.grad = None
     node._handle = ref(tensor)
     return tensor
@@ -234,6 +237,7 @@ class TensorTuple(Value):
     requires_grad = property(Tensor.requires_grad.fget)
     realize_cached_data = Tensor.realize_cached_data
     needs = Tensor.needs
+    __reduce__, __deepcopy__, __copy__ = Tensor.__reduce__, Tensor.__deepcopy__, Tensor.__copy__
 
     def __len__(self) -> int:
         return len(self.node.data)
