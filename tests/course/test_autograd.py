@@ -164,6 +164,31 @@ def test_make_from_op_applies_the_op():
     np.testing.assert_array_equal(x.grad.numpy(), [3, 3])
 
 
+def test_a_value_can_be_made_without_a_tensor():
+    value = Value.make_const(np.array([1.0, 2.0]))
+    assert isinstance(value, Value)
+    assert value.op is None and value.is_leaf() and not value.requires_grad and len(value.inputs) == 0
+    for array in (value.cached_data, value.realize_cached_data()):
+        np.testing.assert_array_equal(array, [1, 2])
+
+
+def test_a_gradient_may_be_taken_away_or_put_in_place():
+    x = Tensor([1.0, 2.0])
+    (x * 3).backward()
+    x.grad = x.grad * 0.5
+    np.testing.assert_array_equal(x.grad.numpy(), [1.5, 1.5])
+    x.grad = None
+    assert x.grad is None
+
+
+def test_an_update_written_with_arrays():
+    w = Tensor(np.ones(3), dtype="float32")
+    (w * w).sum().backward()
+    w = Tensor(w.realize_cached_data() - 0.25 * w.grad.realize_cached_data())
+    assert w.op is None and w.requires_grad and w.dtype == "float32"
+    np.testing.assert_array_equal(w.numpy(), [0.5] * 3)
+
+
 def test_numpy_is_a_copy():
     x = Tensor([1.0, 2.0])
     x.numpy()[0] = 100
@@ -248,29 +273,33 @@ def gradient_of_a_sum():
     return x.grad
 
 
-MAKERS = [
-    leaf,
-    gradient,
-    gradient_of_a_sum,
-    lambda: Tensor(2.0),
-    lambda: leaf().sum(),
-    lambda: leaf() + leaf(),
-    lambda: leaf() * 2,
-    lambda: leaf().reshape((2, 1)),
-    lambda: leaf().broadcast_to((3, 2)),
-    lambda: Tensor([[1.0, 2.0]]).transpose(),
-    lambda: leaf().detach(),
-    lambda: ndl.stack([leaf(), leaf()], 0),
-    lambda: ndl.split(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1)[0],
-    lambda: ndl.flip(leaf(), (0,)),
-    lambda: ndl.init.ones(2, 2),
-    lambda: ndl.init.rand(2, 2),
-    lambda: ndl.nn.Parameter(leaf()),
-]
+MAKERS = {
+    "leaf": leaf,
+    "0-d leaf": lambda: Tensor(2.0),
+    "parameter": lambda: ndl.nn.Parameter(leaf()),
+    "gradient": gradient,
+    "gradient of a sum": gradient_of_a_sum,
+    "sum": lambda: leaf().sum(),
+    "addition": lambda: leaf() + leaf(),
+    "scaling": lambda: leaf() * 2,
+    "reshape": lambda: leaf().reshape((2, 1)),
+    "broadcast_to": lambda: leaf().broadcast_to((3, 2)),
+    "transpose": lambda: Tensor([[1.0, 2.0]]).transpose(),
+    "detach": lambda: leaf().detach(),
+    "stack": lambda: ndl.stack([leaf(), leaf()], 0),
+    "split": lambda: ndl.split(Tensor([[1.0, 2.0], [3.0, 4.0]]), 1)[0],
+    "flip": lambda: ndl.flip(leaf(), (0,)),
+    "ones": lambda: ndl.init.ones(2, 2),
+    "rand": lambda: ndl.init.rand(2, 2),
+}
+each_maker = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+each_reader = pytest.mark.parametrize(
+    "read", [lambda x: x.cached_data, lambda x: x.realize_cached_data()], ids=["cached_data", "realize_cached_data"]
+)
 
 
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("read", [lambda x: x.cached_data, lambda x: x.realize_cached_data()])
+@each_maker
+@each_reader
 def test_the_array_is_a_writable_ndarray(make, read):
     array = read(make())
     assert isinstance(array, backend_ndarray.NDArray)
@@ -278,8 +307,8 @@ def test_the_array_is_a_writable_ndarray(make, read):
     assert array.flags.writeable
 
 
-@pytest.mark.parametrize("make", MAKERS)
-@pytest.mark.parametrize("read", [lambda x: x.cached_data, lambda x: x.realize_cached_data()])
+@each_maker
+@each_reader
 def test_the_array_is_live(make, read):
     x = make()
     before = x.numpy()
@@ -288,7 +317,7 @@ def test_the_array_is_live(make, read):
     np.testing.assert_array_equal((x * 2).numpy(), 2 * x.numpy())
 
 
-@pytest.mark.parametrize("make", MAKERS)
+@each_maker
 def test_the_array_has_numpy_which_is_a_plain_copy(make):
     x = make()
     before = x.numpy()
@@ -307,22 +336,23 @@ def test_writing_into_a_broadcast_result_leaves_its_argument_alone():
 # dtypes
 
 NUMBERS = [2, 2.5, -1, 0.5]
-SCALAR_OPERATIONS = [
-    lambda x, c: x + c,
-    lambda x, c: c + x,
-    lambda x, c: x - c,
-    lambda x, c: c - x,
-    lambda x, c: x * c,
-    lambda x, c: c * x,
-    lambda x, c: x / c,
-    lambda x, c: c / x,
-    lambda x, c: x**c,
-    lambda x, c: 2**x * c,
-]
+SCALAR_OPERATIONS = {
+    "x + c": lambda x, c: x + c,
+    "c + x": lambda x, c: c + x,
+    "x - c": lambda x, c: x - c,
+    "c - x": lambda x, c: c - x,
+    "x * c": lambda x, c: x * c,
+    "c * x": lambda x, c: c * x,
+    "x / c": lambda x, c: x / c,
+    "c / x": lambda x, c: c / x,
+    "x ** c": lambda x, c: x**c,
+    "2 ** x * c": lambda x, c: 2**x * c,
+}
+each_scalar_operation = pytest.mark.parametrize("operation", SCALAR_OPERATIONS.values(), ids=SCALAR_OPERATIONS)
 
 
 @pytest.mark.parametrize("number", [*NUMBERS, np.float64(2.5), np.float32(2.5), np.int64(2)])
-@pytest.mark.parametrize("operation", SCALAR_OPERATIONS)
+@each_scalar_operation
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_number_never_promotes(operation, number, dtype):
     x = Tensor([1.0, 2.0], dtype=dtype)
@@ -333,14 +363,14 @@ def test_a_number_never_promotes(operation, number, dtype):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("operation", SCALAR_OPERATIONS)
+@each_scalar_operation
 def test_operators_with_numbers_compute_what_numpy_computes(operation, number):
     values = np.array([1.0, 2.0, 0.25])
     np.testing.assert_allclose(operation(Tensor(values), number).numpy(), operation(values, number), rtol=1e-14)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-@pytest.mark.parametrize("operation", SCALAR_OPERATIONS)
+@each_scalar_operation
 def test_gradients_of_operators_with_numbers(operation, number):
     assert_backward_gradients(lambda x: operation(x, number), Tensor([1.0, 2.0, 0.25]))
 
@@ -371,10 +401,17 @@ def test_dtype_compares_equal_to_its_name():
 
 # Operators and methods
 
-BINARY = [lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a / b, lambda a, b: a**b]
+BINARY = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+}
+each_operator = pytest.mark.parametrize("operation", BINARY.values(), ids=BINARY)
 
 
-@pytest.mark.parametrize("operation", BINARY)
+@each_operator
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (3,))])
 def test_operators_between_tensors_compute_what_numpy_computes(operation, shapes):
     rng = np.random.default_rng(2)
@@ -382,7 +419,7 @@ def test_operators_between_tensors_compute_what_numpy_computes(operation, shapes
     np.testing.assert_allclose(operation(Tensor(a), Tensor(b)).numpy(), operation(a, b), rtol=1e-15)
 
 
-@pytest.mark.parametrize("operation", BINARY)
+@each_operator
 @pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (3,))])
 def test_gradients_of_operators_between_tensors(operation, shapes):
     rng = np.random.default_rng(2)
@@ -578,17 +615,18 @@ def test_sum_node_list_of_one_is_that_one():
 # Constants
 
 
-CONSTANT_RESULTS = [
-    lambda a, b: a + b,
-    lambda a, b: a * 2,
-    lambda a, b: a @ b,
-    lambda a, b: ndl.exp(a),
-    lambda a, b: a.sum(),
-    lambda a, b: ndl.stack([a, b], 0),
-]
+CONSTANT_RESULTS = {
+    "add": lambda a, b: a + b,
+    "scale": lambda a, b: a * 2,
+    "matmul": lambda a, b: a @ b,
+    "exp": lambda a, b: ndl.exp(a),
+    "sum": lambda a, b: a.sum(),
+    "stack": lambda a, b: ndl.stack([a, b], 0),
+}
+each_result = pytest.mark.parametrize("operation", CONSTANT_RESULTS.values(), ids=CONSTANT_RESULTS)
 
 
-@pytest.mark.parametrize("operation", CONSTANT_RESULTS)
+@each_result
 def test_an_op_on_constants_gives_a_detached_constant(operation):
     a = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=False)
     out = operation(a, Tensor(a, requires_grad=False))
@@ -596,7 +634,7 @@ def test_an_op_on_constants_gives_a_detached_constant(operation):
     assert out.op is None and not out.requires_grad and len(out.inputs) == 0
 
 
-@pytest.mark.parametrize("operation", CONSTANT_RESULTS)
+@each_result
 def test_one_input_that_requires_grad_is_enough_to_record(operation):
     a = Tensor([[1.0, 2.0], [3.0, 4.0]])
     out = operation(a, Tensor(a, requires_grad=False))

@@ -42,6 +42,16 @@ def test_a_parameter_of_a_drawn_tensor_requires_grad():
     assert nn.Parameter(ndl.init.rand(2, 3)).requires_grad
 
 
+def test_a_parameter_of_a_computed_tensor_is_a_leaf():
+    parameter = nn.Parameter(ndl.init.rand(3, 1, requires_grad=True).transpose())
+    assert parameter.op is None and parameter.requires_grad and parameter.shape == (1, 3)
+
+
+def test_a_parameter_is_made_with_the_options_of_a_tensor():
+    parameter = nn.Parameter(np.ones(3), device=ndl.cpu(), dtype="float32", requires_grad=True)
+    assert (parameter.dtype, parameter.device) == ("float32", ndl.cpu())
+
+
 class Nested(nn.Module):
     def __init__(self):
         super().__init__()

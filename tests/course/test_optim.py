@@ -139,6 +139,28 @@ def test_reset_grad_forgets_the_gradients(optimizer):
     assert [p.grad for p in params] == [None] * 3
 
 
+class SignDescent(optim.Optimizer):
+    """Students' optimizers have a list of parameters and replace `.data`."""
+
+    def __init__(self, params, lr):
+        super().__init__(params)
+        self.lr = lr
+
+    def step(self):
+        for param in self.params:
+            param.data = ndl.Tensor(param.data - self.lr * ndl.Tensor(np.sign(param.grad.numpy())), dtype=param.dtype)
+
+
+def test_an_own_optimizer():
+    param = nn.Parameter(ndl.Tensor([1.0, -2.0], dtype="float32"))
+    opt = SignDescent([param], lr=0.5)
+    (param * param).sum().backward()
+    opt.step()
+    opt.reset_grad()
+    assert param.grad is None and param.op is None
+    np.testing.assert_array_equal(param.numpy(), [0.5, -1.5])
+
+
 @each_optimizer
 def test_training_a_net_equals_training_it_in_numpy(optimizer, formula, options):
     rng = np.random.default_rng(82)
