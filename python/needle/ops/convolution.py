@@ -20,10 +20,10 @@ __all__ = [
 _PAIR = "an int or a pair of ints"
 
 
-def _pair(value, name: str) -> tuple[int, int]:
-    pair = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
-    if len(pair) != 2:
-        raise ValueError(f"{name} must be {_PAIR}, got {value!r}")
+def _pair(value, name: str, least: int = 1) -> tuple[int, int]:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(pair) != 2 or not all(isinstance(number, (int, np.integer)) and number >= least for number in pair):
+        raise ValueError(f"{name} must be {_PAIR}, at least {least}, got {value!r}")
     return pair
 
 
@@ -34,7 +34,7 @@ class _Geometry(Multilinear):
 
     def __init__(self, stride=1, padding=0, dilation=1, groups: int = 1):
         self.stride = _pair(stride, "stride")
-        self.padding = _pair(padding, "padding")
+        self.padding = _pair(padding, "padding", 0)
         self.dilation = _pair(dilation, "dilation")
         self.groups = groups
 
@@ -229,8 +229,8 @@ def conv_transpose(a: Tensor, b: Tensor, stride=1, padding=0, output_padding=0, 
 
     The result is (N, H', W', C_in) with H' = (H - 1)·stride - 2·padding + dilation·(K - 1) + output_padding + 1.
     """
-    s, p, d = _pair(stride, "stride"), _pair(padding, "padding"), _pair(dilation, "dilation")
-    extra = _pair(output_padding, "output_padding")
+    s, p, d = _pair(stride, "stride"), _pair(padding, "padding", 0), _pair(dilation, "dilation")
+    extra = _pair(output_padding, "output_padding", 0)
     if extra[0] >= s[0] or extra[1] >= s[1]:
         raise ValueError(f"output_padding must be smaller than stride, got {output_padding} for stride {stride}")
     size = [(a.shape[1 + i] - 1) * s[i] - 2 * p[i] + d[i] * (b.shape[i] - 1) + extra[i] + 1 for i in (0, 1)]
@@ -258,7 +258,7 @@ def avg_pool(a: Tensor, kernel, stride=None, padding=0) -> Tensor:
 def _unfold(a, kernel, stride, padding, fill):
     kernel = _pair(kernel, "kernel")
     stride = kernel if stride is None else _pair(stride, "stride")
-    padding = _pair(padding, "padding")
+    padding = _pair(padding, "padding", 0)
     if 2 * padding[0] > kernel[0] or 2 * padding[1] > kernel[1]:
         raise ValueError(f"pooling padding may be at most half the kernel, got padding {padding} for a kernel {kernel}")
     if a.ndim != 4:

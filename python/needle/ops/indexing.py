@@ -172,5 +172,14 @@ def embedding_lookup(weight: Tensor, indices) -> Tensor:
     if not isinstance(indices, Tensor):
         indices = np.asarray(indices)
     if indices.dtype.kind not in "iu":
-        indices = indices.astype(np.int64)
+        indices = whole_numbers(indices, "embedding_lookup")
     return get_item(weight, indices)
+
+
+def whole_numbers(values, name: str):
+    """`values` (a Tensor or array) as integers, or an error that names the first one that is not whole."""
+    array = values.node.data if isinstance(values, Tensor) else values
+    wrong = ~(np.floor(array) == array)
+    if wrong.any():
+        raise ValueError(f"{name} needs whole numbers as indices, got {array[wrong].flat[0]}")
+    return values.astype(np.int64)

@@ -112,6 +112,8 @@ class Dilate(Linear):
 
     def __init__(self, axes, dilation: int):
         self.axes = tuple(axes) if hasattr(axes, "__iter__") else (axes,)
+        if dilation < 0:
+            raise ValueError(f"dilation must be at least 0, got {dilation}")
         self.dilation = dilation
 
     def strides(self, ndim: int) -> tuple[slice, ...]:
@@ -283,9 +285,9 @@ def undilate(a: Tensor, axes, dilation: int) -> Tensor:
 
 def pad(a: Tensor, widths) -> Tensor:
     """Zeros around a; `widths` is one number, one (before, after) pair, or a pair an axis."""
-    if isinstance(widths, int):
+    if not hasattr(widths, "__iter__"):
         widths = (widths, widths)
-    if all(isinstance(width, int) for width in widths):
+    if not any(hasattr(width, "__iter__") for width in widths):
         widths = [widths] * a.ndim
     return Pad(widths)(a)
 
