@@ -29,8 +29,10 @@ class Figure:
 def in_fresh_process(module, *arguments):
     """Run `python -m module arguments…` and return what it printed, as JSON, on its last line."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    # PYTHONPATH, for a package that is not installed, is inherited; so is the confinement to two cores.
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The environment is inherited, but for a variable that would have needle, not yet compiled as a package that pip
+    # installs is, compiled anew at every import.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command[1:])} failed:\n{result.stderr}")
     return json.loads(result.stdout.splitlines()[-1])
