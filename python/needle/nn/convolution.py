@@ -1,0 +1,169 @@
+"""Convolution of images (N, C, H, W), and its transpose.
+
+Inside, channels come last, as the products want them.  The images outside are views of that memory, so nothing is
+moved between one convolution and the next.
+"""
+
+import math
+
+from .. import init
+from ..graph import Tensor, TensorOp
+from ..ops import convolution
+from ..ops.elementwise import add
+from ..ops.kinds import SumTo
+from ..ops.movement import permute
+from .arguments import require_channels
+from .module import Module, Parameter
+
+_CHANNELS_LAST, _CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+
+
+class ConvWithBias(TensorOp):
+    """`ops.Conv` of an image x (N, C_in, H, W), with a bias (C_out,) added in place, to (N, C_out, H', W')"""
+
+    __slots__ = ("conv",)
+
+    def __init__(self, *geometry):
+        self.conv = convolution.Conv(*geometry)
+
+    def compute(self, x, weight, bias):
+        out = self.conv.compute(x.transpose(_CHANNELS_LAST), weight)
+        if bias.dtype == out.dtype:
+            out += bias
+        else:
+            out = out + bias
+        return out.transpose(_CHANNELS_FIRST)
+
+    def gradient(self, out_grad, node):
+        x, weight, bias = node.inputs
+        geometry = self.conv.geometry
+        grad = permute(out_grad, _CHANNELS_LAST)
+        by_x = by_weight = by_bias = None
+        if node.needs(0):
+            by_x = permute(convolution.ConvTranspose(x.shape[2:], *geometry)(grad, weight), _CHANNELS_FIRST)
+        if node.needs(1):
+            by_weight = convolution.ConvKernel(weight.shape[:2], *geometry)(permute(x, _CHANNELS_LAST), grad)
+        if node.needs(2):
+            by_bias = SumTo(bias.shape)(grad)
+        return by_x, by_weight, by_bias
+
+
+class Conv(Module):
+    """y[n, o, p, q] = b[o] + Σ x[n, c, p·stride + i·dilation - padding, q·stride + j·dilation - padding]·w[i, j, c, o]:
+    cross-correlation, which nets call convolution.
+
+    Args:
+        in_channels, out_channels, kernel_size: the kernel is square.
+        stride: steps of the kernel; bias: whether b is there.
+        padding: zeros around the image, kernel_size // 2 by default (at stride 1 an odd kernel keeps the size).
+        dilation: steps between the kernel's elements; groups: channels are convolved in that many separate groups.
+
+    Shapes: x (N, in_channels, H, W) to (N, out_channels, H', W') with
+    H' = (H + 2·padding - dilation·(kernel_size - 1) - 1) // stride + 1.
+    `weight` (k, k, in_channels / groups, out_channels) is drawn first, by `kaiming_uniform` with fans k²·in and k²·out,
+    then `bias` (out,) from U(±1/√(in·k²)).
+    Raises ValueError for other shapes, and if groups does not divide the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        bias: bool = True,
+        device=None,
+        dtype="float32",
+        *,
+        padding: int | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+    ):
+        _check_groups(in_channels, out_channels, groups)
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.stride, self.dilation, self.groups = stride, dilation, groups
+        self.padding = kernel_size // 2 if padding is None else padding
+        shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
+        self.weight, self.bias = _draw(shape, in_channels // groups, out_channels, bias, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        require_channels(self, x, self.in_channels, "N, C, H, W")
+        geometry = self.stride, self.padding, self.dilation, self.groups
+        if self.bias is not None:
+            return ConvWithBias(*geometry)(x, self.weight, self.bias)
+        return permute(convolution.Conv(*geometry)(permute(x, _CHANNELS_LAST), self.weight), _CHANNELS_FIRST)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, stride={self.stride}"
+
+
+class ConvTranspose(Module):
+    """The transpose of `Conv` in its image, "deconvolution" (Dumoulin & Visin 2016, arXiv:1603.07285, §4).
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, output_padding, bias, dilation, groups: as PyTorch's
+            `ConvTranspose2d`; the kernel is square.
+
+    Shapes: x (N, in_channels, H, W) to (N, out_channels, H', W') with
+    H' = (H - 1)·stride - 2·padding + dilation·(kernel_size - 1) + output_padding + 1.
+    `weight` (k, k, out_channels / groups, in_channels) is drawn first, by `kaiming_uniform` with fans k²·in and k²·out,
+    then `bias` (out,) from U(±1/√(in·k²)).
+    Raises ValueError for other shapes, and if groups does not divide the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        output_padding: int = 0,
+        bias: bool = True,
+        dilation: int = 1,
+        groups: int = 1,
+        device=None,
+        dtype="float32",
+    ):
+        _check_groups(in_channels, out_channels, groups)
+        self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
+        self.stride, self.padding, self.output_padding = stride, padding, output_padding
+        self.dilation, self.groups = dilation, groups
+        shape = (kernel_size, kernel_size, out_channels // groups, in_channels)
+        self.weight, self.bias = _draw(shape, in_channels // groups, out_channels, bias, device, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        require_channels(self, x, self.in_channels, "N, C, H, W")
+        out = convolution.conv_transpose(
+            permute(x, _CHANNELS_LAST),
+            self.weight,
+            self.stride,
+            self.padding,
+            self.output_padding,
+            self.dilation,
+            self.groups,
+        )
+        if self.bias is not None:
+            out = add(out, self.bias)
+        return permute(out, _CHANNELS_FIRST)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, stride={self.stride}"
+
+
+def _check_groups(in_channels: int, out_channels: int, groups: int) -> None:
+    if groups < 1 or in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"groups must divide the channels, got {groups} groups for {in_channels} channels in and {out_channels} out"
+        )
+
+
+def _draw(shape, fan_in: int, out_channels: int, bias: bool, device, dtype) -> tuple[Parameter, Parameter | None]:
+    """The weight of `shape`, of whose channels `fan_in` make one output element, and the bias, drawn in this order."""
+    taps = shape[0] * shape[1]
+    options = {"device": device, "dtype": dtype}
+    weight = Parameter(init.kaiming_uniform(taps * fan_in, taps * out_channels, shape=shape, **options))
+    if not bias:
+        return weight, None
+    bound = 1 / math.sqrt(fan_in * taps)
+    return weight, Parameter(init.rand(out_channels, low=-bound, high=bound, **options))

@@ -1,0 +1,38 @@
+"""Class labels and indices: whole numbers, whatever the dtype that they come in."""
+
+import numpy as np
+
+from ..graph import Tensor
+from ..ops.kinds import PiecewiseConstant
+
+
+class WholeNumbers(PiecewiseConstant):
+    """The numbers as integers, all of them checked to be whole and within [0, limit)."""
+
+    __slots__ = ("limit", "name")
+
+    def __init__(self, limit: int, name: str):
+        self.limit, self.name = limit, name
+
+    def compute(self, a):
+        whole = a
+        if a.dtype.kind not in "iu":
+            with np.errstate(invalid="ignore"):  # nan has no integer: it is found just below
+                whole = a.astype(np.int64)
+            wrong = whole != a
+            if wrong.any():
+                where = np.argwhere(wrong)[0].tolist()
+                raise ValueError(f"every {self.name} must be a whole number, got {a[wrong][0]} at {where}")
+        # Seen as unsigned, a negative number is larger than any limit: one pass finds both.
+        bits = whole.view(f"u{whole.dtype.itemsize}") if whole.dtype.kind == "i" else whole
+        if bits.size and bits.max() >= self.limit:
+            wrong = (whole < 0) | (whole >= self.limit)
+            where = np.argwhere(wrong)[0].tolist()
+            raise ValueError(f"every {self.name} must lie in [0, {self.limit}), got {whole[wrong][0]} at {where}")
+        return whole
+
+
+def whole_numbers(a: Tensor, limit: int, name: str) -> Tensor:
+    """a as an integer Tensor; ValueError if one is not whole or not in [0, limit), which names it (`name` says what
+    one is: a label, an index)."""
+    return WholeNumbers(limit, name)(a)
