@@ -167,7 +167,12 @@ def _add_item(sums: dict, source: Node, index: int, partial: Tensor) -> None:
     items[index] = partial if items[index] is None else add(items[index], partial)
 
 
-_differentiable = attrgetter("requires_grad")
+differentiable = attrgetter("requires_grad")
+
+
+def recording():
+    """A block in which ops are recorded."""
+    return nullcontext() if is_recording() else enable_grad()
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -215,13 +220,15 @@ class AdjointNode(Node):
 
 
 class Growth:
-    """One reverse walk that may be repeated with recording on: its output, its seed, and the adjoints handed out."""
+    """A reverse walk that may be repeated with recording on, and the adjoints that it has handed out.
 
-    __slots__ = ("output", "seed", "adjoints")
+    `walk(receive)` does it: it hands the recorded adjoints to `receive`.
+    """
 
-    def __init__(self, output: Node, seed: Tensor):
-        self.output = output
-        self.seed = seed
+    __slots__ = ("walk", "adjoints")
+
+    def __init__(self, walk: Callable[[dict], None]):
+        self.walk = walk
         self.adjoints: list[ref] = []
 
     def hand_out(self, node: Node, adjoint: Tensor) -> Tensor:
@@ -236,9 +243,8 @@ class Growth:
             adjoint = link()
             if adjoint is not None:
                 receive[adjoint._source] = adjoint.become
-        with nullcontext() if is_recording() else enable_grad():
-            order = topological_order([self.output], into=_differentiable)
-            adjoints(order, {self.output: self.seed}, receive, record=True)
+        with recording():
+            self.walk(receive)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -297,8 +303,12 @@ def backward(
     if create_graph is None:
         create_graph = not accumulate and is_recording()
     root = output.node
-    growth = Growth(root, seed) if create_graph else None
-    record = create_graph and _hooks_exist and is_recording()
+    record = create_graph and is_recording() and (_hooks_exist or root.level > 0)
+
+    def walk_again(receive):
+        adjoints(topological_order([root], into=differentiable), {root: seed}, receive, record=True)
+
+    growth = Growth(walk_again) if create_graph else None
 
     def receiver(node: Node, tensor: Tensor):
         def receive(adjoint: Tensor) -> Tensor:
@@ -317,7 +327,7 @@ def backward(
 
         return receive
 
-    order = topological_order([root], into=_differentiable)
+    order = topological_order([root], into=differentiable)
     held = {}
     moved: set[Tensor] = set()  # Tensors that were assigned new `.data` since: their versions' adjoints add up
     met: set[Tensor] = set()  # those of them whose `.grad` is of this walk

@@ -1,12 +1,16 @@
 """The graph that a computation leaves behind: nodes, the handles on them, the ops between them, and their order."""
 
+from .box import Box, Frame, frame
 from .op import (
     Op,
     TensorOp,
     TensorTupleOp,
     as_tuple,
+    call,
+    carrying,
     enable_grad,
     explain,
+    is_carrying,
     is_recording,
     lazy_mode,
     no_grad,
@@ -17,7 +21,7 @@ from .order import topological_order
 from .values import Node, Tensor, TensorTuple, Value, handle, leaf, linked_handle, new_handle, plain_array
 
 __all__ = [
-    "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "as_tuple", "enable_grad", "explain",
-    "handle", "is_recording", "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "plain_array",
-    "set_lazy_mode", "special", "topological_order",
+    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "as_tuple", "call",
+    "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying", "is_recording", "lazy_mode", "leaf",
+    "linked_handle", "new_handle", "no_grad", "plain_array", "set_lazy_mode", "special", "topological_order",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ to be postponed, an input is a box of some transform) is told apart by one test 
 import threading
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
+from operator import attrgetter
 from weakref import ref
 
 import numpy as np
@@ -99,7 +100,7 @@ class TensorOp(Op):
         except AttributeError:
             inputs = _admit(self, args)
         if _special:
-            return _result(_special_call(self, inputs))
+            return _result(call(self, inputs))
         try:
             if len(inputs) == 2:
                 a, b = inputs
@@ -143,7 +144,7 @@ class TensorTupleOp(Op):
         except AttributeError:
             inputs = _admit(self, args)
         if _special:
-            return _result(_special_call(self, inputs))
+            return _result(call(self, inputs))
         return _result(_record(self, inputs, _any_requires_grad(inputs)))
 
 
@@ -226,7 +227,10 @@ def as_tuple(result) -> tuple:
 _special = 0  # how many things are active, in any thread, that make a call more than "compute and record"
 _special_lock = threading.Lock()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
+_carrying: ContextVar[bool] = ContextVar("carrying", default=True)
 _lazy = False
+
+_level = attrgetter("level")
 
 
 @contextmanager
@@ -245,12 +249,15 @@ def _add_special(change: int) -> None:
         _special += change
 
 
-def _special_call(op: Op, inputs: tuple) -> Node:
-    level = max((node.level for node in inputs), default=0)
-    if level:
-        box = next(node for node in inputs if node.level == level)
-        return box.call(op, inputs)
+def call(op: Op, inputs: tuple) -> Node:
+    """Call `op` on nodes, looking at everything that may be active: the box of the innermost transform goes first."""
     requires_grad = op.differentiable and _recording.get() and _any_requires_grad(inputs)
+    innermost = max(inputs, key=_level, default=None)
+    if innermost is not None and innermost.level:
+        node = innermost.call(op, inputs)
+        if requires_grad and node.level == innermost.level:
+            node.op, node.inputs, node.requires_grad = op, inputs, True
+        return node
     if _lazy:
         return LazyNode(op, inputs, requires_grad)
     return _record(op, inputs, requires_grad)
@@ -261,6 +268,22 @@ def is_recording() -> bool:
     return _recording.get()
 
 
+def is_carrying() -> bool:
+    """Whether tangents travel with values, in this thread, now: inside `no_grad` they only do in a transform within."""
+    return _carrying.get()
+
+
+@contextmanager
+def carrying():
+    """Let tangents travel in this block, for a forward-mode transform."""
+    token = _carrying.set(True)
+    try:
+        with special():
+            yield
+    finally:
+        _carrying.reset(token)
+
+
 class _Recording(ContextDecorator):
     """Switches recording for a block or a function, in this thread."""
 
@@ -268,11 +291,13 @@ class _Recording(ContextDecorator):
 
     def __enter__(self):
         _add_special(1)
-        self._token = _recording.set(self.wanted)
+        self._tokens = _recording.set(self.wanted), _carrying.set(self.wanted)
         return self
 
     def __exit__(self, *exc):
-        _recording.reset(self._token)
+        recording, carrying = self._tokens
+        _recording.reset(recording)
+        _carrying.reset(carrying)
         _add_special(-1)
         return False
 

@@ -1,15 +1,16 @@
 """The order of the graph: inputs before what uses them."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from .values import Node
 
 
-def topological_order(outputs: Iterable[Node], into=None) -> list[Node]:
+def topological_order(outputs: Iterable[Node], into=None, stop: Container[Node] = ()) -> list[Node]:
     """Every node that `outputs` depend on, inputs before what uses them.
 
     This is the post-order of a depth-first search over `inputs` from left to right, each node once, without recursion
     (depth is data).  `into(node)` says whether to enter an input; all are entered by default.
+    Nodes in `stop` are taken for leaves.
     """
     order: list[Node] = []
     seen: set[Node] = set()
@@ -21,7 +22,7 @@ def topological_order(outputs: Iterable[Node], into=None) -> list[Node]:
         elif node not in seen:
             seen.add(node)
             inputs = node.inputs
-            if inputs:
+            if inputs and node not in stop:
                 stack += (node, None)
                 for child in inputs[::-1]:
                     if child not in seen and (into is None or into(child)):

@@ -67,6 +67,15 @@ class Node(Value):
         """The same value with no history."""
         return Node(None, (), self.data, False)
 
+    def detached(self) -> "Node":
+        """The same value with no derivative of any kind."""
+        return Node(None, (), self.data, False)
+
+    def followed(self, identity) -> "Node":
+        """The same value as a node of its own, to differentiate with respect to.  An outer derivative flows on through
+        it, by way of the op `identity`."""
+        return Node(identity, (self,), self.data, True) if self.requires_grad else Node(None, (), self.data, True)
+
     def holds_tuple(self) -> bool:
         """Whether the value is a tuple of arrays, and its handle a TensorTuple."""
         return type(self.data) is tuple
@@ -171,7 +180,7 @@ class Tensor(Value):
 
     def detach(self) -> "Tensor":
         """The same value (sharing memory) as a constant: no derivative flows through it."""
-        return new_handle(self.node.constant())
+        return new_handle(self.node.detached())
 
     @property
     def data(self) -> "Tensor":
@@ -251,7 +260,7 @@ class TensorTuple(Value):
 
     def detach(self) -> "TensorTuple":
         """The same values as constants."""
-        return new_handle(self.node.constant())
+        return new_handle(self.node.detached())
 
     def numpy(self) -> tuple:
         """Independent copies of the values, as a tuple of NumPy arrays."""

@@ -9,10 +9,10 @@ from ..graph import Tensor, leaf
 from .kinds import Elementwise, PiecewiseConstant
 
 __all__ = [
-    "Abs", "AddScalar", "Arctan", "Clip", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul", "EWisePow", "Exp",
+    "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul", "EWisePow", "Exp",
     "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate", "PowerScalar", "ReLU",
     "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Step", "Tan",
-    "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip", "cos", "divide",
+    "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip", "conjugate", "cos", "divide",
     "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater", "greater_equal", "less", "less_equal",
     "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mul_scalar",
     "multiply", "negate", "not_equal", "power", "power_scalar", "relu", "sigmoid", "sign", "silu", "sin", "softplus",
@@ -188,6 +188,18 @@ class ScalarPower(ScalarOp):
         # ln 0 = -inf would make 0·inf of the derivative 0 that 0ᵃ has for a > 0.
         slope = np.log(self.number) if self.number else 0.0
         return mul_scalar(multiply(out_grad, node), slope)
+
+
+class Conjugate(Elementwise):
+    """The complex conjugate of a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.conjugate(a)
+
+    def gradient(self, out_grad, node):
+        return conjugate(out_grad)
 
 
 class Negate(Elementwise):
@@ -601,6 +613,7 @@ def _named(name: str, op):
     return function
 
 
+conjugate = _named("conjugate", Conjugate())
 log = _named("log", Log())
 log1p = _named("log1p", Log1p())
 exp = _named("exp", Exp())

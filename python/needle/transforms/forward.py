@@ -1,0 +1,211 @@
+"""Forward mode: a tangent travels with each value as the ops are called.
+
+Inside `jvp` values are `Dual` boxes.  Calling an op computes the primal result as ever, and the tangent of the result
+from those of the inputs; nothing is kept of what went before, so memory does not grow with depth.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..adjoint import Primal, adjoints, differentiable, recording
+from ..graph import (
+    Box,
+    Frame,
+    Node,
+    Op,
+    Tensor,
+    call,
+    carrying,
+    frame,
+    handle,
+    is_carrying,
+    new_handle,
+    topological_order,
+)
+from ..ops.elementwise import add, multiply
+from ..ops.reductions import summation
+from .trees import Arguments, Tree, hand_back, tensor_of
+
+_new = object.__new__
+
+
+class Dual(Box):
+    """A value and its tangent (None for zero).  What is asked of it as a value, its primal answers."""
+
+    __slots__ = ("primal", "tangent", "_data")
+
+    def __init__(self, frame: Frame, primal: Node, tangent: Node | None):
+        Box.__init__(self, frame)
+        self.primal, self.tangent = primal, tangent
+
+    @property
+    def data(self):
+        self.check()
+        return self.primal.data
+
+    def copy(self) -> "Dual":
+        return Dual(self.frame, self.primal, self.tangent)
+
+    def detached(self) -> Node:
+        return self.primal.detached()
+
+    def call(self, op: Op, inputs: tuple) -> Node:
+        self.check()
+        mine = self.frame
+        primals = tuple([node.primal if node.level == mine.level else node for node in inputs])
+        out = call(op, primals)
+        if not op.differentiable or not is_carrying():
+            return out
+        tangents = [node.tangent if node.level == mine.level else None for node in inputs]
+        return Dual(mine, out, tangent_of(op, primals, out, tangents))
+
+
+def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None]) -> Node | None:
+    """The tangent of `out` = op(primals), by the op's own rule, or by transposing its `gradient`."""
+    if all(tangent is None for tangent in tangents):
+        return None
+    node = primal_of(op, primals, out, {p for p, tangent in zip(primals, tangents) if tangent is not None})
+    handles = [None if tangent is None else new_handle(tangent) for tangent in tangents]
+    rule = getattr(op, "tangent", None)
+    result = rule(node, *handles) if rule is not None else transposed_gradient(op, node, handles)
+    if result is None:
+        return None
+    if not result.node.holds_tuple() and result.dtype != out.data.dtype and out.data.dtype.kind in "fc":
+        result = result.astype(out.data.dtype)
+    return result.node
+
+
+def primal_of(op: Op, inputs: tuple[Node, ...], out: Node, needed: set[Node]) -> Primal:
+    """The `node` that a rule receives, for an op that was called outside of the recorded graph."""
+    node = _new(Primal)
+    node._source, node._needed, node._recorded, node._node = Node(op, inputs, None, True), needed, True, out
+    return node
+
+
+def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> Tensor | None:
+    """The tangent of an op that has only `gradient`.
+
+    `gradient(w)` is Jᵀw, linear in w, so J·t is the derivative of ⟨gradient(w), t⟩ with respect to w.
+    """
+    data = node.node.data
+    w = Node(None, (), np.ones(data.shape, data.dtype), True)
+    with recording():
+        partials = op.gradient_as_tuple(handle(w), node)
+        products = [
+            summation(multiply(partial, tangent))
+            for partial, tangent in zip(partials, tangents, strict=True)
+            if partial is not None and tangent is not None and partial.node.requires_grad
+        ]
+        if not products:
+            return None
+        total = products[0]
+        for product in products[1:]:
+            total = add(total, product)
+        order = topological_order([total.node], into=differentiable, stop={w})
+        needed = {w}
+        for one in order:
+            if one is not w and not needed.isdisjoint(one.inputs):
+                needed.add(one)
+        found: list[Tensor] = []
+        seed = new_handle(Node(None, (), np.ones((), total.dtype), False))
+        order = [one for one in order if one in needed]
+        adjoints(order, {total.node: seed}, {w: lambda t: found.append(t) or t}, record=True, needed=needed)
+    return found[0] if found else None
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# jvp
+
+
+def push(fun: Callable, arguments: Arguments, tangents: list[Node | None]):
+    """Run `fun` on duals.  Returns the tree of what came out, its primal Tensors and their tangents (None for zero)."""
+    with carrying(), frame(arguments.name) as mine:
+        out = arguments.call(fun, [Dual(mine, p, t) for p, t in zip(arguments.nodes, tangents, strict=True)])
+        tree = Tree(out)
+        outputs = [tensor_of(v, f"what the function given to {arguments.name} returns").node for v in tree.leaves]
+        duals = [(n.primal, n.tangent) if n.level == mine.level else (n, None) for n in outputs]
+    return tree, [new_handle(p) for p, _ in duals], [None if t is None else new_handle(t) for _, t in duals]
+
+
+def jvp(fun: Callable, primals, tangents, has_aux: bool = False):
+    """The value of `fun` at `primals`, and its derivative in the direction `tangents`: forward mode.
+
+    Args:
+        fun: a function of Tensors, arrays, numbers, and trees of these.
+        primals: a tuple or list of its arguments.
+        tangents: one for each primal, of the same structure and shapes.
+        has_aux: whether `fun` returns a pair (output, auxiliary).
+
+    Returns:
+        (out, tangent_out), or (out, tangent_out, auxiliary).  Memory does not grow with the depth of `fun`.
+
+    >>> jvp(lambda x: x**3, (2.0,), (1.0,))
+    (np.float64(8.0), np.float64(12.0))
+    """
+    arguments = _checked(primals, tangents, "jvp")
+    aux = None
+
+    def main(*args):
+        nonlocal aux
+        out = fun(*args)
+        if has_aux:
+            out, aux = out
+        return out
+
+    tree, values, derivatives = push(main if has_aux else fun, arguments, arguments.tangents)
+    values, derivatives = _hand_back(tree, values, derivatives, arguments)
+    return (values, derivatives, aux) if has_aux else (values, derivatives)
+
+
+def _hand_back(tree: Tree, values: list[Tensor], derivatives: list[Tensor | None], arguments: Arguments):
+    filled = [zeros_like(v) if t is None else t for v, t in zip(values, derivatives, strict=True)]
+    came = arguments.tensors_came
+    return hand_back(Tree(tree.build(values)), came), hand_back(Tree(tree.build(filled)), came)
+
+
+def zeros_like(tensor: Tensor) -> Tensor:
+    dtype = tensor.dtype if tensor.dtype.kind in "fc" else np.dtype(float)
+    return new_handle(Node(None, (), np.zeros(tensor.shape, dtype), False))
+
+
+def _checked(primals, tangents, name: str) -> Arguments:
+    """The arguments of a forward-mode transform, with the nodes of the tangents that match them."""
+    for value, what in ((primals, "primals"), (tangents, "tangents")):
+        if not isinstance(value, (tuple, list)):
+            raise TypeError(f"{what} of {name} must be a tuple with one entry an argument, got {type(value).__name__}")
+    arguments = Arguments(tuple(primals), {}, tuple(range(len(primals))), name)
+    ours, theirs = Tree(tuple(primals)), Tree(tuple(tangents))
+    if not ours.matches(theirs):
+        raise ValueError(f"tangents of {name} must have the structure of its primals, {ours}, got {theirs}")
+    arguments.tangents = []
+    for value, primal in zip(theirs.leaves, arguments.nodes, strict=True):
+        tangent = tensor_of(value, f"tangents of {name}")
+        if tangent.shape != primal.data.shape:
+            raise ValueError(
+                f"the tangent of a primal of shape {primal.data.shape} must have that shape, got {tangent.shape}"
+            )
+        kind = primal.data.dtype
+        if kind.kind in "fc" and tangent.dtype != kind:
+            tangent = tangent.astype(kind)
+        arguments.tangents.append(tangent.node if kind.kind in "fc" else None)
+    arguments.tensors_came |= any(isinstance(value, Tensor) for value in theirs.leaves)
+    return arguments
+
+
+def linearize(fun: Callable, *primals):
+    """The value of `fun` at `primals`, and its derivative there as a linear function of the tangents.
+
+    Returns (out, jvp_fun): `jvp_fun(*tangents)` is what `jvp(fun, primals, tangents)` gives as its second result.
+
+    >>> out, tangent = linearize(lambda x: x**3, 2.0)
+    >>> tangent(1.0), tangent(2.0)
+    (np.float64(12.0), np.float64(24.0))
+    """
+    arguments = Arguments(primals, {}, tuple(range(len(primals))), "linearize")
+    out, _ = jvp(fun, primals, arguments.structure([zeros_like(new_handle(node)).numpy() for node in arguments.nodes]))
+
+    def jvp_fun(*tangents):
+        return jvp(fun, primals, tangents)[1]
+
+    return out, jvp_fun

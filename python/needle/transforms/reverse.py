@@ -1,0 +1,220 @@
+"""Reverse mode as a transform of functions: grad, value_and_grad, vjp.
+
+The function is run on nodes of the transform's own; from what it returns the adjoint walk goes back to them.
+"""
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import numpy as np
+
+from ..adjoint import Growth, adjoints, differentiable, recording
+from ..graph import Node, Tensor, new_handle, topological_order
+from ..ops.elementwise import add, conjugate
+from ..ops.movement import Identity
+from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
+
+_identity = Identity()
+_nested: ContextVar[bool] = ContextVar("nested", default=False)
+
+
+class Pullback:
+    """The way back from `outputs` to `inputs`, which can be gone for any adjoints of the outputs, many times."""
+
+    def __init__(self, outputs: list[Node], inputs: list[Node]):
+        self.outputs, self.inputs = outputs, inputs
+        mine = set(inputs)
+        order = topological_order(outputs, into=differentiable, stop=mine)
+        self.needed = needed = set(mine)
+        for node in order:
+            if node not in needed and node.op is not None and not needed.isdisjoint(node.inputs):
+                needed.add(node)
+        self.order = [node for node in order if node in needed]
+        # Whether the adjoints can depend on something else that can be differentiated: an outer variable, a weight
+        self.is_open = any(node.inputs if node in mine else node.op is None and node.requires_grad for node in order)
+
+    def __call__(self, cotangents: list[Tensor | None], keep_graph: bool | None = None) -> list[Tensor | None]:
+        """The adjoint of each input; None where no output depends on it.
+
+        Args:
+            cotangents: the adjoint of each output; None for zero.
+            keep_graph: whether the result can be differentiated again; by default if there is anything to
+                differentiate it with respect to.
+        """
+        seeds: dict[Node, Tensor] = {}
+        for node, cotangent in zip(self.outputs, cotangents, strict=True):
+            if cotangent is not None and node in self.needed:
+                seeds[node] = add(seeds[node], cotangent) if node in seeds else cotangent
+        keep_graph = keep_graph or (
+            keep_graph is None and (self.is_open or any(seed.node.requires_grad for seed in seeds.values()))
+        )
+        found: dict[Node, Tensor] = {}
+        receive = {node: functools.partial(_keep, found, node) for node in self.inputs}
+
+        def walk(receive):
+            adjoints(self.order, seeds, receive, record=True, needed=self.needed)
+
+        flat = all(node.level == 0 for node in [*seeds, *self.inputs, *[seed.node for seed in seeds.values()]])
+        if keep_graph and (_nested.get() or not flat):
+            with recording():
+                walk(receive)
+            return [found.get(node) for node in self.inputs]
+        constants = {node: new_handle(seed.node.constant()) for node, seed in seeds.items()}
+        adjoints(self.order, constants, receive, record=False, needed=self.needed)
+        if not keep_graph:
+            return [found.get(node) for node in self.inputs]
+        growth = Growth(walk)
+        return [growth.hand_out(node, found[node]) if node in found else None for node in self.inputs]
+
+
+def _keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:
+    found[node] = adjoint
+    return adjoint
+
+
+def pull(fun: Callable, arguments: Arguments, has_aux: bool):
+    """Run `fun` on nodes of our own.  Returns (tree of what came out, auxiliary result, the way back)."""
+    inputs = [node.followed(_identity) for node in arguments.nodes]
+    token = _nested.set(True)
+    try:
+        with recording():
+            out = arguments.call(fun, inputs)
+    finally:
+        _nested.reset(token)
+    aux = None
+    if has_aux:
+        if not (isinstance(out, tuple) and len(out) == 2):
+            raise TypeError(
+                f"with has_aux=True the function given to {arguments.name} must return a pair (output, auxiliary), "
+                f"got {type(out).__name__}"
+            )
+        out, aux = out
+    tree = Tree(out)
+    tensors = [tensor_of(value, f"what the function given to {arguments.name} returns") for value in tree.leaves]
+    return tree, tensors, aux, Pullback([tensor.node for tensor in tensors], inputs)
+
+
+def _conjugated(tensor: Tensor | None) -> Tensor | None:
+    """Rules are plain transposes; conjugating what goes in and what comes out makes the adjoint of complex functions."""
+    return conjugate(tensor) if tensor is not None and tensor.dtype.kind == "c" else tensor
+
+
+def finish(arguments: Arguments, adjoints_: list[Tensor | None]):
+    """Derivatives in the structure and the kind of the arguments, zeros where nothing depends on one."""
+    results = []
+    for value, node, adjoint in zip(arguments.leaves, arguments.nodes, adjoints_, strict=True):
+        if adjoint is None:
+            adjoint = new_handle(Node(None, (), np.zeros(node.data.shape, node.data.dtype), False))
+        results.append(of_kind(_conjugated(adjoint), value))
+    return arguments.structure(results)
+
+
+def value_and_grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
+    """A function that returns (fun(...), gradient), or ((value, auxiliary), gradient) with `has_aux`.
+
+    The arguments are those of `grad`.
+
+    >>> import numpy as np
+    >>> value_and_grad(lambda x: np.float64(3.0) * x * x)(2.0)
+    (np.float64(12.0), np.float64(12.0))
+    """
+    return _gradient_of(fun, argnums, has_aux, "value_and_grad", lambda value, gradient: (value, gradient))
+
+
+def grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
+    """The gradient of a function that returns a number.
+
+    Args:
+        fun: takes Tensors, arrays, numbers, or trees and Modules of these, and returns one number (a 0-d Tensor);
+            with `has_aux`, a pair of that and anything else.
+        argnums: the position of the argument to differentiate with respect to, or a tuple of positions.
+        has_aux: whether `fun` returns an auxiliary result, which is handed on: (gradient, auxiliary).
+
+    Returns:
+        A function with `fun`'s signature; its result has the structure of the argument (a tuple for several
+        argnums): NumPy for NumPy arrays and numbers, Tensors for Tensors.
+
+    Raises:
+        TypeError: for integer arguments, or an output that is no real number (use `jacrev` or `vjp`).
+
+    >>> grad(lambda x: x**3)(2.0)
+    np.float64(12.0)
+    >>> grad(grad(lambda x: x**3))(2.0)
+    np.float64(12.0)
+    """
+    def pick(value, gradient):
+        return (gradient, value[1]) if has_aux else gradient
+
+    return _gradient_of(fun, argnums, has_aux, "grad", pick)
+
+
+def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callable) -> Callable:
+    @functools.wraps(fun)
+    def wrapped(*args, **kwargs):
+        arguments = Arguments(args, kwargs, argnums, name)
+        arguments.require_real_kind()
+        tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
+        _require_number(tree, tensors, name)
+        one = new_handle(Node(None, (), np.ones((), tensors[0].dtype), False))
+        gradient = finish(arguments, pullback([one]))
+        value = hand_back(tree, arguments.tensors_came)
+        return pick((value, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else value, gradient)
+
+    return wrapped
+
+
+def _require_number(tree: Tree, tensors: list[Tensor], name: str) -> None:
+    if len(tensors) != 1 or tree.leaves[0] is None:
+        raise TypeError(
+            f"{name} differentiates a function that returns one number, this one returned {len(tensors)} values "
+            f"({tree}); use jacrev or vjp"
+        )
+    if tensors[0].shape != ():
+        raise TypeError(
+            f"{name} differentiates a function that returns one number, this one returned shape {tensors[0].shape}; "
+            "use jacrev or vjp, or return a sum"
+        )
+    if tensors[0].dtype.kind == "c":
+        raise TypeError(f"{name} differentiates a real-valued function, this one returned a complex number; use vjp")
+
+
+def vjp(fun: Callable, *primals, has_aux: bool = False):
+    """The value of `fun` at `primals`, and the function that pulls an adjoint of it back to them.
+
+    Returns:
+        (out, vjp_fun), or (out, vjp_fun, auxiliary) with `has_aux`.  `vjp_fun(cotangent)` takes a cotangent of out's
+        structure, shapes and dtypes and returns a tuple with one entry for each primal; it may be called many times.
+
+    >>> import needle as ndl
+    >>> out, pull_back = vjp(lambda x, y: x * y, 2.0, 3.0)
+    >>> out, pull_back(1.0)
+    (np.float64(6.0), (np.float64(3.0), np.float64(2.0)))
+    """
+    if not primals:
+        raise TypeError("vjp needs at least one primal: vjp(fun, x, ...)")
+    arguments = Arguments(primals, {}, tuple(range(len(primals))), "vjp")
+    arguments.require_real_kind()
+    tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
+
+    def vjp_fun(cotangent):
+        return finish(arguments, pullback(cotangents_like(tree, tensors, cotangent)))
+
+    out = hand_back(tree, arguments.tensors_came)
+    return (out, vjp_fun, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else (out, vjp_fun)
+
+
+def cotangents_like(tree: Tree, tensors: list[Tensor], cotangent) -> list[Tensor]:
+    """The leaves of a cotangent that must match what the function returned."""
+    came = Tree(cotangent)
+    if not tree.matches(came):
+        raise ValueError(f"the cotangent must have the structure of the output, {tree}, got {came}")
+    result = []
+    for value, out in zip(came.leaves, tensors, strict=True):
+        tensor = tensor_of(value, "the cotangent")
+        if tensor.shape != out.shape:
+            raise ValueError(f"the cotangent of an output of shape {out.shape} must have that shape, got {tensor.shape}")
+        if tensor.dtype != out.dtype and out.dtype.kind in "fc":
+            tensor = tensor.astype(out.dtype)
+        result.append(_conjugated(tensor))
+    return result

@@ -1,0 +1,216 @@
+"""Arguments as trees: tuples, lists, dicts, named tuples, dataclasses and Modules of Tensors, arrays and numbers.
+
+A transform follows the leaves.  What it gives back has the structure of what came in, and each leaf's own kind: NumPy
+for NumPy and numbers, Tensors for Tensors, but a Tensor wherever an outer derivative would otherwise be lost.
+"""
+
+import copy
+import dataclasses
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+
+from ..graph import Node, Tensor, TensorTuple, is_recording, new_handle, plain_array
+
+
+class Tree:
+    """The leaves of a tree, and the structure around them."""
+
+    def __init__(self, tree):
+        optree = importlib.import_module("optree")  # when first used: `import needle` costs little more than NumPy
+        tops, self._treedef = optree.tree_flatten(tree, is_leaf=_is_opaque)
+        self._parts = [_part(top) for top in tops]
+        self.leaves: list = [value for part in self._parts for value in part.leaves]
+
+    def build(self, values: list):
+        """The same structure around as many new values; Modules are copied."""
+        return self._around(values, lambda part, mine: part.build(mine))
+
+    def inside(self, tensors: list[Tensor], swapped: list[tuple[Tensor, Node]]):
+        """The same structure around `tensors`, for a function to compute with.  Modules are the same objects: their
+        parameters take the nodes of `tensors`, and `swapped` receives each parameter with the node that it had."""
+        return self._around(tensors, lambda part, mine: part.inside(mine, swapped))
+
+    def _around(self, values: list, build: Callable):
+        if len(values) != len(self.leaves):
+            raise ValueError(f"expected {len(self.leaves)} leaves, got {len(values)}")
+        built, start = [], 0
+        for part in self._parts:
+            stop = start + len(part.leaves)
+            built.append(build(part, values[start:stop]))
+            start = stop
+        return self._treedef.unflatten(built)
+
+    def matches(self, other: "Tree") -> bool:
+        """Whether the other tree has this one's structure."""
+        return self._treedef == other._treedef and [len(p.leaves) for p in self._parts] == [
+            len(p.leaves) for p in other._parts
+        ]
+
+    def __repr__(self) -> str:
+        return str(self._treedef).removeprefix("PyTreeSpec(").removesuffix(")").replace(", NoneIsLeaf", "")
+
+
+class _Leaf:
+    def __init__(self, value):
+        self.leaves = [value]
+
+    def build(self, values):
+        return values[0]
+
+    def inside(self, tensors, swapped):
+        return tensors[0]
+
+
+class _Dataclass:
+    def __init__(self, value):
+        self.value = value
+        self.names = [field.name for field in dataclasses.fields(value) if field.init]
+        self.tree = Tree([getattr(value, name) for name in self.names])
+        self.leaves = self.tree.leaves
+
+    def _replace(self, fields):
+        return dataclasses.replace(self.value, **dict(zip(self.names, fields, strict=True)))
+
+    def build(self, values):
+        return self._replace(self.tree.build(values))
+
+    def inside(self, tensors, swapped):
+        return self._replace(self.tree.inside(tensors, swapped))
+
+
+class _Module:
+    def __init__(self, module):
+        self.module = module
+        self.leaves = list(dict.fromkeys(module.parameters()))  # shared ones once
+
+    def build(self, values):
+        return copy.deepcopy(self.module, {id(leaf): value for leaf, value in zip(self.leaves, values, strict=True)})
+
+    def inside(self, tensors, swapped):
+        for parameter, tensor in zip(self.leaves, tensors, strict=True):
+            swapped.append((parameter, parameter.node))
+            parameter.node = tensor.node
+            tensor.node._handle = None
+        return self.module
+
+
+def is_module(value) -> bool:
+    """Whether `value` is an `nn.Module`: something that has parameters and a `forward`."""
+    return hasattr(value, "parameters") and hasattr(value, "forward")
+
+
+def _is_dataclass(value) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def _is_opaque(value) -> bool:
+    """What optree is not to look into."""
+    return isinstance(value, (Tensor, TensorTuple)) or is_module(value) or _is_dataclass(value)
+
+
+def _part(top):
+    if is_module(top):
+        return _Module(top)
+    return _Dataclass(top) if _is_dataclass(top) else _Leaf(top)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Leaves in, leaves out
+
+
+_NUMBERS = (np.ndarray, np.generic, int, float, complex)
+
+
+def node_of(value, name: str) -> Node:
+    """The node that stands for a leaf inside a transform; arrays and numbers become constants."""
+    if isinstance(value, Tensor):
+        return value.node
+    if isinstance(value, _NUMBERS):
+        array = np.array(value)
+        if array.dtype.kind in "biufc":
+            return Node(None, (), plain_array(array), False)
+    raise TypeError(f"{name} must be made of Tensors, arrays and numbers, got {type(value).__name__} {value!r:.60}")
+
+
+def tensor_of(value, name: str) -> Tensor:
+    """The Tensor that a function returned: itself, or a constant for an array or a number."""
+    return value if isinstance(value, Tensor) else new_handle(node_of(value, name))
+
+
+def is_followed(node: Node) -> bool:
+    """Whether an enclosing transform or, while recording is on, a Tensor that requires grad hangs on this value."""
+    return bool(node.level) or (is_recording() and node.is_differentiable())
+
+
+def of_kind(result: Tensor, like):
+    """`result` in the kind of the leaf `like`, unless a derivative would be lost by leaving the graph."""
+    if is_followed(result.node):
+        return result
+    if isinstance(like, Tensor):
+        return result.detach() if result.node.requires_grad else result
+    array = result.node.data
+    return array if isinstance(like, np.ndarray) else array[()]
+
+
+def hand_back(tree: Tree, tensors_came: bool):
+    """What a function returned: as NumPy where no argument held a Tensor and no derivative is lost by it."""
+    return tree.build([of_kind(v, v if tensors_came else 0.0) if isinstance(v, Tensor) else v for v in tree.leaves])
+
+
+class Arguments:
+    """The arguments of one call of a transformed function, some of which (`argnums`) the transform follows."""
+
+    def __init__(self, args: tuple, kwargs: dict, argnums, name: str):
+        self.args, self.kwargs, self.name = list(args), kwargs, name
+        self.single = not isinstance(argnums, (tuple, list))
+        self.argnums = [_position(argnum, len(args), name) for argnum in ([argnums] if self.single else argnums)]
+        self.trees = [Tree(self.args[i]) for i in self.argnums]
+        self.leaves = [value for tree in self.trees for value in tree.leaves]
+        self.nodes = [
+            node_of(value, f"argument {i} of the function given to {name}")
+            for i, tree in zip(self.argnums, self.trees, strict=True)
+            for value in tree.leaves
+        ]
+        self.tensors_came = any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves)
+
+    def call(self, fun: Callable, nodes: list[Node]):
+        """`fun` with `nodes` in place of the followed leaves; parameters of Modules are put back afterwards."""
+        args = list(self.args)
+        swapped: list[tuple[Tensor, Node]] = []
+        tensors = [new_handle(node) for node in nodes]
+        try:
+            for i, tree in zip(self.argnums, self.trees, strict=True):
+                mine, tensors = tensors[: len(tree.leaves)], tensors[len(tree.leaves) :]
+                args[i] = tree.inside(mine, swapped)
+            return fun(*args, **self.kwargs)
+        finally:
+            for parameter, node in swapped:
+                parameter.node = node
+
+    def structure(self, values: list):
+        """One value a leaf, in the structure of the followed argument (a tuple of them for several argnums)."""
+        results = []
+        for tree in self.trees:
+            mine, values = values[: len(tree.leaves)], values[len(tree.leaves) :]
+            results.append(tree.build(mine))
+        return results[0] if self.single else tuple(results)
+
+    def require_real_kind(self) -> None:
+        """Refuse integers: the derivative with respect to one is not defined."""
+        for value, node in zip(self.leaves, self.nodes, strict=True):
+            if node.data.dtype.kind not in "fc":
+                came = f"{value!r:.40}" if isinstance(value, (int, bool)) else f"dtype {node.data.dtype}"
+                raise TypeError(
+                    f"{self.name} differentiates with respect to floating-point numbers, got {came}; "
+                    "convert it first, e.g. float(x) or x.astype(float)"
+                )
+
+
+def _position(argnum, count: int, name: str) -> int:
+    if not isinstance(argnum, (int, np.integer)) or isinstance(argnum, bool):
+        raise TypeError(f"argnums of {name} must be an int or a tuple of ints, got {argnum!r}")
+    if not -count <= argnum < count:
+        raise ValueError(f"argnums of {name} names argument {argnum}, but the function was called with {count}")
+    return int(argnum) % count
