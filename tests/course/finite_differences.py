@@ -27,18 +27,18 @@ def weights_like(out):
     return np.random.default_rng(7).normal(size=out.shape)
 
 
-def slopes(value, tensor, eps=EPS):
+def slopes(value, tensor):
     """d value() / d tensor, one entry after the other."""
     result = np.zeros(tensor.shape)
     entries = tensor.realize_cached_data().flat
     for i in range(result.size):
         start = entries[i]
-        entries[i] = start + eps
+        entries[i] = start + EPS
         above = float(value())
-        entries[i] = start - eps
+        entries[i] = start - EPS
         below = float(value())
         entries[i] = start
-        result.flat[i] = (above - below) / (2 * eps)
+        result.flat[i] = (above - below) / (2 * EPS)
     return result
 
 
@@ -66,49 +66,62 @@ def assert_backward_gradients(function, *arguments, **keywords):
 
 
 def assert_second_derivative(function, *arguments, **keywords):
-    """w' H v of f = sum(weights * out**2), for random directions v and w, by `backward` of a sum of `.grad`s.
+    """The second derivatives of sum(weights * out**2), which is curved also where the function itself is not."""
+    weights = weights_like(function(*arguments, **keywords))
+    assert_curvature_along_two_directions(
+        lambda: (ndl.Tensor(weights, requires_grad=False) * function(*arguments, **keywords) ** 2).sum(), arguments
+    )
 
-    The mixed difference over four values has a rounding error near 1e-16 |f| / eps**2; eps = 1e-4 gives 1e-8 |f|.
-    """
-    eps = 1e-4
-    out = function(*arguments, **keywords)
-    weights = weights_like(out)
-    rng = np.random.default_rng(8)
-    first = [rng.normal(size=argument.shape) for argument in arguments]
-    second = [rng.normal(size=argument.shape) for argument in arguments]
 
-    def value(step_first, step_second):
-        moved = [
-            ndl.Tensor(argument.numpy() + step_first * v + step_second * w)
-            for argument, v, w in zip(arguments, first, second)
-        ]
-        return float((weights * function(*moved, **keywords).numpy() ** 2).sum())
+def values_nearby(value, tensors, moves):
+    """`value()` with the tensors moved by each of `moves`, lists of one array a tensor."""
+    arrays = [tensor.realize_cached_data() for tensor in tensors]
+    starts = [array.copy() for array in arrays]
+    results = []
+    for move in moves:
+        for array, start, change in zip(arrays, starts, move):
+            array[...] = start + change
+        results.append(float(value().numpy()))
+    for array, start in zip(arrays, starts):
+        array[...] = start
+    return results
 
-    expected = (value(eps, eps) - value(eps, -eps) - value(-eps, eps) + value(-eps, -eps)) / (4 * eps**2)
 
-    (ndl.Tensor(weights) * out**2).sum().backward()
-    along_first = None
-    for argument, v in zip(arguments, first):
-        term = (argument.grad * ndl.Tensor(v)).sum()
-        along_first = term if along_first is None else along_first + term
-    along_first.backward()
-    computed = sum((argument.grad.numpy() * w).sum() for argument, w in zip(arguments, second))
-    np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-4)
+def directions_like(tensors, seed):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=tensor.shape) for tensor in tensors]
 
 
 def assert_slopes_along_a_direction(value, tensors):
     """For nets: `value()` is a scalar Tensor; each tensor's `.grad` against one random direction of its own."""
     value().backward()
     gradients = [tensor.grad.numpy() for tensor in tensors]
-    rng = np.random.default_rng(9)
-    for tensor, gradient in zip(tensors, gradients):
-        direction = rng.normal(size=tensor.shape)
-        array = tensor.realize_cached_data()
-        start = array.copy()
-        array[...] = start + EPS * direction
-        above = float(value().numpy())
-        array[...] = start - EPS * direction
-        below = float(value().numpy())
-        array[...] = start
+    for tensor, gradient, direction in zip(tensors, gradients, directions_like(tensors, 8)):
+        above, below = values_nearby(value, [tensor], [[EPS * direction], [-EPS * direction]])
         assert gradient.shape == tensor.shape
         np.testing.assert_allclose((gradient * direction).sum(), (above - below) / (2 * EPS), rtol=1e-5, atol=1e-6)
+
+
+def assert_curvature_along_two_directions(value, tensors):
+    """v' H w of the scalar `value()`, with `backward` of a sum of `.grad`s, for random v and w over all tensors.
+
+    The mixed difference of four values has a rounding error near 1e-16 |value| / eps**2, and eps = 1e-4.
+    """
+    eps, v, w = 1e-4, directions_like(tensors, 8), directions_like(tensors, 9)
+    moves = [[eps * (i * a + j * b) for a, b in zip(v, w)] for i, j in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+    upper, mixed, mixed_too, lower = values_nearby(value, tensors, moves)
+    expected = (upper - mixed - mixed_too + lower) / (4 * eps**2)
+
+    value().backward()
+    slope = None
+    for tensor, direction in zip(tensors, v):
+        term = (tensor.grad * ndl.Tensor(direction, requires_grad=False)).sum()
+        slope = term if slope is None else slope + term
+    slope.backward()
+    computed = sum((tensor.grad.numpy() * direction).sum() for tensor, direction in zip(tensors, w))
+    np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-4)
+
+
+def assert_first_and_second_derivatives(value, tensors):
+    assert_slopes_along_a_direction(value, tensors)
+    assert_curvature_along_two_directions(value, tensors)

@@ -7,7 +7,11 @@ import needle as ndl
 from needle import nn
 
 from . import reference
-from .finite_differences import assert_slopes_along_a_direction
+from .finite_differences import (
+    assert_curvature_along_two_directions,
+    assert_first_and_second_derivatives,
+    assert_slopes_along_a_direction,
+)
 from .signatures import assert_signature
 
 # float32 carries 7 digits; sums over tens of terms, and squares of them, lose one or two.
@@ -23,9 +27,11 @@ def tensor(*shape, dtype="float32", seed=5):
 
 
 def assert_module_gradients(module, *inputs):
-    """Slopes of the inputs and of every parameter, for a module in float64."""
+    """First and second derivatives in the inputs and every parameter, for a module in float64."""
     weights = ndl.Tensor(normal(*module(*inputs).shape, seed=6), requires_grad=False)
-    assert_slopes_along_a_direction(lambda: (module(*inputs) * weights).sum(), [*inputs, *module.parameters()])
+    tensors = [*inputs, *module.parameters()]
+    assert_slopes_along_a_direction(lambda: (module(*inputs) * weights).sum(), tensors)
+    assert_curvature_along_two_directions(lambda: (module(*inputs) ** 2 * weights).sum(), tensors)
 
 
 # Parameter and Module
@@ -333,6 +339,11 @@ def test_softmax_loss_gradient():
     )
 
 
+def test_softmax_loss_second_derivative():
+    logits, labels = tensor(5, 4, dtype="float64"), ndl.Tensor([3, 0, 2, 3, 1])
+    assert_curvature_along_two_directions(lambda: nn.SoftmaxLoss()(logits, labels), [logits])
+
+
 def test_softmax_loss_of_equal_logits_is_log_n():
     loss = nn.SoftmaxLoss()(ndl.init.zeros(6, 10), ndl.Tensor(np.arange(6)))
     np.testing.assert_allclose(loss.numpy(), np.log(10), rtol=1e-6)
@@ -509,6 +520,38 @@ def test_dropout_does_nothing_in_eval_mode():
     np.testing.assert_array_equal(dropout(x).numpy(), x.numpy())
 
 
+# Mixed precision
+
+
+@pytest.mark.parametrize(
+    "make, shape, formula",
+    [
+        (
+            lambda: nn.Linear(6, 4),
+            (5, 6),
+            lambda x, m: x @ m.weight.numpy().astype(float) + m.bias.numpy(),
+        ),
+        (lambda: nn.BatchNorm1d(6), (5, 6), lambda x, m: reference.normalize(x, 0)),
+        (lambda: nn.BatchNorm2d(3), (2, 3, 4, 4), lambda x, m: reference.normalize(x, (0, 2, 3))),
+        (lambda: nn.LayerNorm1d(6), (5, 6), lambda x, m: reference.normalize(x, -1)),
+        (lambda: nn.LayerNorm1d(6), (2, 5, 6), lambda x, m: reference.normalize(x, -1)),
+        (
+            lambda: nn.Conv(3, 2, 3),
+            (2, 3, 5, 5),
+            lambda x, m: reference.convolve_channels_first(x, m.weight.numpy().astype(float), m.bias.numpy()),
+        ),
+    ],
+    ids=["Linear", "BatchNorm1d", "BatchNorm2d", "LayerNorm1d of 2 axes", "LayerNorm1d of 3 axes", "Conv"],
+)
+def test_a_float64_input_is_computed_in_float64_by_a_float32_module(make, shape, formula):
+    module, x = make(), tensor(*shape, dtype="float64")
+    out = module(x)
+    out.backward()
+    assert (out.dtype, x.grad.shape) == ("float64", shape)
+    np.testing.assert_allclose(out.numpy(), formula(x.numpy(), module), rtol=1e-12, atol=1e-12)
+    assert [p.grad.shape for p in module.parameters()] == [p.shape for p in module.parameters()]
+
+
 # A net learns
 
 
@@ -520,4 +563,5 @@ def test_the_gradient_of_a_whole_net():
         nn.Linear(4, 5, **double), nn.Residual(block), nn.LayerNorm1d(5, **double), nn.Linear(5, 3, **double)
     )
     x, labels = tensor(6, 4, dtype="float64"), ndl.Tensor(np.arange(6) % 3)
-    assert_slopes_along_a_direction(lambda: nn.SoftmaxLoss()(model(x), labels), [x, *model.parameters()])
+    tensors = [x, *model.parameters()]
+    assert_first_and_second_derivatives(lambda: nn.SoftmaxLoss()(model(x), labels), tensors)

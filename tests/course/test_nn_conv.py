@@ -7,7 +7,7 @@ import needle as ndl
 from needle import nn
 
 from . import reference
-from .finite_differences import assert_slopes_along_a_direction
+from .finite_differences import assert_curvature_along_two_directions, assert_slopes_along_a_direction
 
 SIZES = [(2, 3, 3, 1), (3, 2, 3, 2), (1, 4, 1, 1), (2, 2, 5, 2), (2, 1, 7, 4), (3, 3, 1, 2)]
 
@@ -61,8 +61,9 @@ def test_an_odd_kernel_keeps_the_size_of_the_image(size):
 def test_conv_gradients(channels_in, channels_out, size, stride):
     module = nn.Conv(channels_in, channels_out, size, stride=stride, dtype="float64")
     x = images(2, channels_in, 5, 6, dtype="float64")
-    weights = images(*module(x).shape, dtype="float64")
-    assert_slopes_along_a_direction(lambda: (module(x) * weights).sum(), [x, module.weight, module.bias])
+    weights, tensors = images(*module(x).shape, dtype="float64"), [x, module.weight, module.bias]
+    assert_slopes_along_a_direction(lambda: (module(x) * weights).sum(), tensors)
+    assert_curvature_along_two_directions(lambda: (module(x) ** 2 * weights).sum(), tensors)
 
 
 def test_gradients_of_the_input_are_asked_for_like_those_of_the_course():

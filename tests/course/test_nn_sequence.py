@@ -7,7 +7,7 @@ import needle as ndl
 from needle import nn
 
 from . import reference
-from .finite_differences import assert_slopes_along_a_direction
+from .finite_differences import assert_first_and_second_derivatives
 
 FLOAT32 = {"rtol": 1e-5, "atol": 1e-5}
 NONLINEARITIES = [("tanh", np.tanh), ("relu", reference.relu)]
@@ -112,7 +112,7 @@ def test_rnn_cell_gradients(nonlinearity):
     np.random.seed(64)
     cell = nn.RNNCell(3, 2, nonlinearity=nonlinearity, dtype="float64")
     x, h = ndl.Tensor(normal(4, 3), dtype="float64"), ndl.Tensor(normal(4, 2), dtype="float64")
-    assert_slopes_along_a_direction(lambda: (cell(x, h) ** 2).sum(), [x, h, *cell.parameters()])
+    assert_first_and_second_derivatives(lambda: (cell(x, h) ** 2).sum(), [x, h, *cell.parameters()])
 
 
 def test_lstm_cell_gradients():
@@ -124,7 +124,7 @@ def test_lstm_cell_gradients():
         out_h, out_c = cell(x, (h, c))
         return (out_h * out_h + out_c * 2).sum()
 
-    assert_slopes_along_a_direction(value, [x, h, c, *cell.parameters()])
+    assert_first_and_second_derivatives(value, [x, h, c, *cell.parameters()])
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
@@ -232,7 +232,7 @@ def test_rnn_gradients(layers):
         output, h = model(x, h0)
         return (output * output).sum() + (h * 3).sum()
 
-    assert_slopes_along_a_direction(value, [x, h0, *model.parameters()])
+    assert_first_and_second_derivatives(value, [x, h0, *model.parameters()])
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -246,7 +246,7 @@ def test_lstm_gradients(layers):
         output, (h, c) = model(x, (h0, c0))
         return (output * output).sum() + (h * 3).sum() + (c * c).sum()
 
-    assert_slopes_along_a_direction(value, [x, h0, c0, *model.parameters()])
+    assert_first_and_second_derivatives(value, [x, h0, c0, *model.parameters()])
 
 
 def test_the_weights_of_a_layer_may_be_replaced_by_tensors():

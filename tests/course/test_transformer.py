@@ -7,7 +7,7 @@ import needle as ndl
 from needle import nn
 
 from . import reference
-from .finite_differences import assert_slopes_along_a_direction
+from .finite_differences import assert_first_and_second_derivatives
 
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}  # several float32 products, softmax and normalisations in a row
 
@@ -133,7 +133,7 @@ def test_attention_is_stable_at_large_scores():
 def test_attention_gradients(causal):
     q, k, v = (ndl.Tensor(normal(2, 2, 3, 4, seed=seed), dtype="float64") for seed in (1, 2, 3))
     layer = nn.MultiHeadAttention(causal=causal, dtype="float64")
-    assert_slopes_along_a_direction(lambda: (layer(q, k, v)[0] ** 2).sum(), [q, k, v])
+    assert_first_and_second_derivatives(lambda: (layer(q, k, v)[0] ** 2).sum(), [q, k, v])
 
 
 @each_dropout
@@ -207,7 +207,7 @@ def test_transformer_layer_gradients():
     np.random.seed(20)
     layer = nn.TransformerLayer(4, 2, 3, 5, dtype="float64")
     x = ndl.Tensor(normal(2, 3, 4), dtype="float64")
-    assert_slopes_along_a_direction(lambda: (layer(x) ** 2).sum(), [x, *layer.parameters()])
+    assert_first_and_second_derivatives(lambda: (layer(x) ** 2).sum(), [x, *layer.parameters()])
 
 
 @each_dropout
