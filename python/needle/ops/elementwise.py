@@ -9,8 +9,8 @@ from ..graph import Tensor, leaf
 from .kinds import Elementwise, PiecewiseConstant
 
 __all__ = [
-    "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul", "EWisePow", "Exp",
-    "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate", "PowerScalar", "ReLU",
+    "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul", "EWisePow",
+    "Exp", "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate", "PowerScalar", "ReLU",
     "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Step", "Tan",
     "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip", "conjugate", "cos", "divide",
     "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater", "greater_equal", "less", "less_equal",
@@ -368,7 +368,7 @@ class Sigmoid(Elementwise):
     __slots__ = ()
 
     def compute(self, a):
-        # Where e⁻ᵃ overflows, 1/∞ is the right answer.  (1 + tanh(a/2)) / 2 would lose all digits there: ln σ(-50) = -50.
+        # Where e⁻ᵃ overflows, 1/∞ is the right answer.  (1 + tanh(a/2)) / 2 would lose all digits: ln σ(-50) = -50.
         with np.errstate(over="ignore"):
             out = np.exp(a * -1.0)
         out += 1

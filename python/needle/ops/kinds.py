@@ -10,7 +10,7 @@ import numpy as np
 from ..graph import TensorOp, leaf
 
 __all__ = [
-    "BroadcastTo", "Cast", "Elementwise", "Linear", "Multilinear", "PiecewiseConstant", "SumTo",
+    "BroadcastTo", "Cast", "Elementwise", "Linear", "Multilinear", "PiecewiseConstant", "Reshape", "SumTo",
 ]  # fmt: skip
 
 add_reduce = np.add.reduce
@@ -81,6 +81,21 @@ class BroadcastTo(Linear):
         return SumTo(node.inputs[0].shape)(out_grad)
 
 
+class Reshape(Linear):
+    """The same elements in the same order under another shape; one length may be -1"""
+
+    __slots__ = ("shape",)
+
+    def __init__(self, shape):
+        self.shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+
+    def compute(self, a):
+        return a.reshape(self.shape)
+
+    def gradient(self, out_grad, node):
+        return Reshape(node.inputs[0].node.data.shape)(out_grad)
+
+
 class Cast(Linear):
     """The same numbers in another floating or complex dtype; to a real dtype, the real part."""
 
@@ -110,6 +125,10 @@ class Elementwise(TensorOp):
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
 
+    def batch(self, size, inputs, batched):
+        ndim = max(x.ndim - b for x, b in zip(inputs, batched))
+        return self(*[beside(x, ndim) if b else x for x, b in zip(inputs, batched)])
+
     def tangent(self, node, *tangents):
         total = None
         for i, tangent in enumerate(tangents):
@@ -121,6 +140,12 @@ class Elementwise(TensorOp):
                 if term is not None:
                     total = term if total is None else total + term
         return total
+
+
+def beside(x, ndim: int):
+    """A batched payload with axes of length 1 behind the batch, so that its examples broadcast as `ndim`-d ones."""
+    missing = ndim - (x.ndim - 1)
+    return x if missing <= 0 else Reshape((x.shape[0], *(1,) * missing, *x.shape[1:]))(x)
 
 
 def sum_to(array, shape):

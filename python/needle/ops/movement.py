@@ -3,11 +3,11 @@
 import numpy as np
 
 from ..graph import Tensor, TensorTuple, TensorTupleOp
-from .kinds import BroadcastTo, Linear, SumTo, normalize_axes
+from .kinds import BroadcastTo, Linear, Reshape, SumTo, normalize_axes
 
 __all__ = [
-    "Concatenate", "Copy", "Dilate", "Flip", "Identity", "Pad", "Permute", "Reshape", "Split",
-    "Stack", "Transpose", "UnDilate", "broadcast_to", "concatenate", "dilate", "flip",
+    "Concatenate", "Copy", "Dilate", "Flip", "Identity", "Pad", "Permute", "Split",
+    "Stack", "Transpose", "UnDilate", "broadcast_to", "concatenate", "dilate", "flip", "moveaxis",
     "pad", "permute", "reshape", "split", "stack", "sum_to", "transpose", "undilate",
 ]  # fmt: skip
 
@@ -31,21 +31,6 @@ class Copy(Identity):
 
     def compute(self, a):
         return a.copy()
-
-
-class Reshape(Linear):
-    """The same elements in the same order under another shape; one length may be -1"""
-
-    __slots__ = ("shape",)
-
-    def __init__(self, shape):
-        self.shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
-
-    def compute(self, a):
-        return a.reshape(self.shape)
-
-    def gradient(self, out_grad, node):
-        return Reshape(node.inputs[0].node.data.shape)(out_grad)
 
 
 class Transpose(Linear):
@@ -266,6 +251,16 @@ def transpose(a: Tensor, axes=None) -> Tensor:
 def permute(a: Tensor, axes=None) -> Tensor:
     """a with its axes in the order `axes` (reversed for None), as `numpy.transpose`."""
     return Permute(axes)(a)
+
+
+def moveaxis(a: Tensor, source: int, destination: int) -> Tensor:
+    """a with axis `source` moved to where `destination` says, the others in their order."""
+    (source,), (destination,) = normalize_axes(source, a.ndim), normalize_axes(destination, a.ndim)
+    if source == destination:
+        return a
+    order = [axis for axis in range(a.ndim) if axis != source]
+    order.insert(destination, source)
+    return Permute(order)(a)
 
 
 def flip(a: Tensor, axes) -> Tensor:

@@ -11,8 +11,7 @@ import numpy as np
 
 from ..graph import Box, Frame, Node, Op, Tensor, call, frame, new_handle, special
 from ..ops.indexing import get_item
-from ..ops.kinds import broadcast_to
-from ..ops.movement import moveaxis, stack
+from ..ops.movement import broadcast_to, moveaxis, stack
 from .trees import Tree, hand_back, node_of, tensor_of
 
 
@@ -151,7 +150,7 @@ def _axes_of(args: tuple, kwargs: dict, in_axes) -> list:
     """One axis (or None) for each leaf of (args, kwargs)."""
     if isinstance(in_axes, (tuple, list)):
         if len(in_axes) != len(args):
-            raise ValueError(f"in_axes has {len(in_axes)} entries, but the function was called with {len(args)} arguments")
+            raise ValueError(f"in_axes has {len(in_axes)} entries for {len(args)} arguments")
     else:
         in_axes = [in_axes] * len(args)
     axes = []

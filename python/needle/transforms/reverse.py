@@ -96,7 +96,7 @@ def pull(fun: Callable, arguments: Arguments, has_aux: bool):
 
 
 def _conjugated(tensor: Tensor | None) -> Tensor | None:
-    """Rules are plain transposes; conjugating what goes in and what comes out makes the adjoint of complex functions."""
+    """Rules are plain transposes; conjugating what goes in and comes out makes the adjoint of complex ones."""
     return conjugate(tensor) if tensor is not None and tensor.dtype.kind == "c" else tensor
 
 
@@ -143,6 +143,7 @@ def grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
     >>> grad(grad(lambda x: x**3))(2.0)
     np.float64(12.0)
     """
+
     def pick(value, gradient):
         return (gradient, value[1]) if has_aux else gradient
 
@@ -213,7 +214,9 @@ def cotangents_like(tree: Tree, tensors: list[Tensor], cotangent) -> list[Tensor
     for value, out in zip(came.leaves, tensors, strict=True):
         tensor = tensor_of(value, "the cotangent")
         if tensor.shape != out.shape:
-            raise ValueError(f"the cotangent of an output of shape {out.shape} must have that shape, got {tensor.shape}")
+            raise ValueError(
+                f"the cotangent of an output of shape {out.shape} must have that shape, got {tensor.shape}"
+            )
         if tensor.dtype != out.dtype and out.dtype.kind in "fc":
             tensor = tensor.astype(out.dtype)
         result.append(_conjugated(tensor))
