@@ -9,14 +9,14 @@ from ..graph import Tensor, leaf
 from .kinds import Elementwise, PiecewiseConstant
 
 __all__ = [
-    "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul", "EWisePow",
-    "Exp", "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate", "PowerScalar", "ReLU",
-    "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt", "Square", "Step", "Tan",
-    "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip", "conjugate", "cos", "divide",
-    "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater", "greater_equal", "less", "less_equal",
-    "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum", "mul_scalar",
-    "multiply", "negate", "not_equal", "power", "power_scalar", "relu", "sigmoid", "sign", "silu", "sin", "softplus",
-    "sqrt", "square", "subtract", "tan", "tanh", "where",
+    "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul",
+    "EWisePow", "Exp", "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate",
+    "PowerScalar", "ReLU", "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt",
+    "Square", "Step", "Tan", "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip",
+    "conjugate", "cos", "divide", "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater",
+    "greater_equal", "less", "less_equal", "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor",
+    "maximum", "minimum", "mul_scalar", "multiply", "negate", "not_equal", "power", "power_scalar", "relu", "sigmoid",
+    "sign", "silu", "sin", "softplus", "sqrt", "square", "subtract", "tan", "tanh", "where",
 ]  # fmt: skip
 
 
