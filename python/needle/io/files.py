@@ -186,7 +186,9 @@ def _checksum(structure: str, arrays: Mapping[str, np.ndarray]) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         total = zlib.crc32(f"{name} {array.dtype.name} {array.shape}".encode(), total)
-        total = zlib.crc32(array.reshape(-1).view(np.uint8), total) if array.size else total
+        if array.size:
+            content: Any = array.reshape(-1).view(np.uint8)
+            total = zlib.crc32(content, total)
     return f"{total:08x}"
 
 
@@ -217,7 +219,7 @@ def _open(path: Path, read: Callable[[Any], Any]) -> Any:
     except Exception as error:  # what the format's reader raises differs between its versions
         size = os.path.getsize(name)
         raise FileError(
-            f"{name} ({size:,} bytes) is not a whole safetensors file: it is damaged, cut off or of another kind ({error})"
+            f"{name} ({size:,} bytes) is not a whole safetensors file: it is damaged, cut off or no such file ({error})"
         ) from error
 
 

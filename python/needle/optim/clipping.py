@@ -25,10 +25,8 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm needs max_norm > 0; got {max_norm}")
-    params = _with_grad(params, "clip_grad_norm")
-    norms = []
-    for i, param in params:
-        g = param.grad.node.data
+    norms, found = [], _with_grad(params, "clip_grad_norm")
+    for i, _, g in found:
         norm = float(np.linalg.norm(g))
         if not math.isfinite(norm):  # unless only the squares overflowed
             norm = float(np.linalg.norm(g.astype("complex128" if g.dtype.kind == "c" else "float64")))
@@ -40,8 +38,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
     total = math.hypot(*norms)
     factor = max_norm / (total + 1e-6)
     if factor < 1:
-        for _, param in params:
-            g = param.grad.node.data
+        for _, param, g in found:
             param.grad = leaf(np.multiply(g, factor, out=np.empty_like(g)))
     return total
 
@@ -59,18 +56,20 @@ def clip_grad_value(params: Iterable[Tensor], max_value: float) -> None:
     """
     if not max_value > 0:
         raise ValueError(f"clip_grad_value needs max_value > 0; got {max_value}")
-    for i, param in _with_grad(params, "clip_grad_value"):
-        g = param.grad.node.data
+    for i, param, g in _with_grad(params, "clip_grad_value"):
         if g.dtype.kind == "c":
             raise TypeError(f"clip_grad_value: the gradient of parameter {i} is {g.dtype}; use clip_grad_norm")
         param.grad = leaf(np.clip(g, -max_value, max_value, out=np.empty_like(g)))
 
 
-def _with_grad(params: Iterable[Tensor], name: str) -> list[tuple[int, Tensor]]:
-    if isinstance(params, Tensor):
-        params = [params]
-    params = list(enumerate(params))
-    for i, param in params:
-        if not isinstance(param, Tensor):
-            raise TypeError(f"{name} takes Tensors, but parameter {i} is of type {type(param).__name__}")
-    return [(i, param) for i, param in params if param.grad is not None]
+def _with_grad(params: Iterable[Tensor], name: str) -> list[tuple[int, Tensor, np.ndarray]]:
+    """Index, Tensor and the array of its gradient, of those that have one."""
+    found = []
+    for i, param in enumerate([params] if isinstance(params, Tensor) else params):
+        if not isinstance(param, Tensor) or not isinstance(param.grad, Tensor | None):
+            odd = f"the .grad of parameter {i}" if isinstance(param, Tensor) else f"parameter {i}"
+            came = type(param.grad if isinstance(param, Tensor) else param).__name__
+            raise TypeError(f"{name} takes Tensors, but {odd} is of type {came}")
+        if param.grad is not None:
+            found.append((i, param, param.grad.node.data))
+    return found
