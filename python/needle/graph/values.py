@@ -114,7 +114,7 @@ class Tensor(Value):
             device = as_device(device)
         data = numeric_array(device, array, dtype)
         self.node = node = Node(None, (), data, bool(requires_grad))
-        self.grad = None
+        self.grad: Tensor | None = None
         node._handle = ref(self)
 
     # What the node knows
