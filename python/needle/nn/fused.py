@@ -7,10 +7,14 @@ from differentiating the formula, with the walk that differentiates everything e
 """
 
 from collections.abc import Iterable
+from functools import partial
 
-from ..adjoint import adjoints
-from ..graph import Node, Tensor, TensorTuple, TensorTupleOp, enable_grad, handle, is_recording, leaf
+import numpy as np
+
+from ..adjoint import adjoints, differentiable, recording
+from ..graph import Node, Tensor, TensorTuple, TensorTupleOp, handle, is_recording, new_handle, topological_order
 from ..ops.elementwise import add
+from ..ops.kinds import Cast
 from ..ops.movement import Identity
 
 
@@ -33,7 +37,7 @@ class Fused(TensorTupleOp):
     def adjoint(self, out_grads: tuple, outputs: tuple, inputs: tuple, needs: tuple[bool, ...]) -> Iterable:
         """The adjoints of the inputs, from those of the values: arrays in, arrays out; anything where `needs` is False.
 
-        An array in `out_grads` may be None: nothing depends on that value.
+        An array in `out_grads` is None if it is zero, because nothing depends on that value; not all are None.
         """
         raise NotImplementedError
 
@@ -53,7 +57,7 @@ class FusedAdjoint(TensorTupleOp):
     Inputs: the adjoints of the values, all that the op's `compute` returned, and the op's inputs.
     """
 
-    __slots__ = ("op", "needs")
+    __slots__ = ("needs", "op")
 
     def __init__(self, op: Fused, needs: tuple[bool, ...]):
         self.op, self.needs = op, needs
@@ -62,58 +66,71 @@ class FusedAdjoint(TensorTupleOp):
         values, count = self.op.values, len(self.needs)
         grads = tuple([None if is_zero(array) else array for array in arrays[:values]])
         inputs = arrays[-count:]
+        if not any(grad is not None for grad in grads):
+            return tuple([np.zeros_like(array) for array, need in zip(inputs, self.needs) if need])
         found = self.op.adjoint(grads, arrays[values:-count], inputs, self.needs)
         return tuple([array for array, need in zip(found, self.needs) if need])
 
     def gradient(self, out_grad: TensorTuple, node):
-        """Differentiates the formula twice: v -> <adjoints(grads, inputs), v> with respect to grads and inputs."""
+        """Differentiates the formula twice: ⟨adjoints(grads, inputs), out_grad⟩ by grads and inputs.
+
+        What was kept gets no adjoint: it is a function of the inputs, and the formula knows how they matter.
+        """
         values, count = self.op.values, len(self.needs)
         arguments = node.inputs
-        grads, kept, inputs = arguments[:values], arguments[values:-count], arguments[-count:]
-        directions = list(out_grad)
-        origin = {tensor.node for tensor in (*grads, *inputs, *directions)}
-        record = is_recording() and any(node.requires_grad for node in origin)
-
-        def needed(node: Node) -> bool:
-            """The walks below end where they began, at stand-ins for the inputs of this op."""
-            return node.requires_grad and node not in origin
-
-        with enable_grad():
-            grads, inputs, directions = (list(map(stand_in, group)) for group in (grads, inputs, directions))
+        grads, inputs, directions = arguments[:values], arguments[-count:], list(out_grad)
+        record = is_recording() and any(x.node.requires_grad for x in (*grads, *inputs, *directions))
+        with recording():
+            grads, inputs = [stand_in(x) for x in grads], [stand_in(x) for x in inputs]
             result = self.op.formula(*inputs)
-            outputs = (result,) if isinstance(result, Tensor) else tuple(result)
+            outputs = (result,) if isinstance(result, Tensor) else result
             wanted = [x for x, need in zip(inputs, self.needs) if need]
-            first = derivatives(zip(outputs, grads), wanted, True, needed)
-        with enable_grad():
+            first = derivatives(zip(outputs, grads), wanted, record=True)
             pairs = [(adjoint, v) for adjoint, v in zip(first, directions) if adjoint is not None]
-            second = derivatives(pairs, [*grads, *inputs], record, needed)
-        return (*second[:values], *[None] * len(kept), *second[values:])
+            second = derivatives(pairs, [*grads, *inputs], record)
+        return (*second[:values], *[None] * (len(arguments) - values - count), *second[values:])
 
 
 def is_zero(array) -> bool:
-    """Whether these are the zeros that the adjoint walk puts in for a value on which nothing depends."""
-    return not any(array.strides) and array.size > 1 and not array.flags.writeable
+    """Whether this is one zero, repeated without using memory."""
+    return not any(array.strides) and array.size > 0 and array.item(0) == 0
+
+
+_IDENTITY = Identity()
 
 
 def stand_in(tensor: Tensor) -> Tensor:
     """A new value to differentiate with respect to, whose derivatives are connected to those of `tensor`."""
-    if tensor.requires_grad:
-        return Identity()(tensor)
-    return leaf(tensor.node.data, tensor.dtype.kind in "fc")
+    return new_handle(tensor.node.followed(_IDENTITY)) if tensor.dtype.kind in "fc" else tensor
 
 
-def derivatives(pairs, wanted: list[Tensor], record: bool, needed) -> list[Tensor | None]:
+def derivatives(pairs: Iterable, wanted: list[Tensor], record: bool) -> list[Tensor | None]:
     """The adjoints of `wanted` from (output, its adjoint) pairs; None for what no output depends on."""
+    ends = {tensor.node for tensor in wanted}
     seeds: dict[Node, Tensor] = {}
     for output, adjoint in pairs:
-        if output.node.requires_grad:
-            before = seeds.get(output.node)
-            seeds[output.node] = adjoint if before is None else add(before, adjoint)
+        seeds[output.node] = add(seeds[output.node], adjoint) if output.node in seeds else adjoint
+    order = topological_order(seeds, into=differentiable, stop=ends)
+    needed = set(ends)
+    for node in order:
+        if node not in ends and not needed.isdisjoint(node.inputs):
+            needed.add(node)
     found: dict[Node, Tensor] = {}
-
-    def receive(node: Node, adjoint: Tensor) -> Tensor:
-        found[node] = adjoint
-        return adjoint
-
-    adjoints(seeds, record, receive, needed)
+    receive = {node: partial(keep, found, node) for node in ends}
+    adjoints([node for node in order if node in needed], seeds, receive, record, needed)
     return [found.get(tensor.node) for tensor in wanted]
+
+
+def keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:
+    found[node] = adjoint
+    return adjoint
+
+
+def alike(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The Tensors in the dtype to which NumPy would promote them together."""
+    dtypes = [tensor.node.data.dtype for tensor in tensors]
+    first = dtypes[0]
+    if all(dtype is first for dtype in dtypes):
+        return tensors
+    common = np.result_type(*dtypes)
+    return tuple([tensor if tensor.dtype == common else Cast(common)(tensor) for tensor in tensors])

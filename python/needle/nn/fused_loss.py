@@ -31,8 +31,8 @@ class CrossEntropy(Fused):
         return np.true_divide(add_reduce(losses), len(z), dtype=z.dtype), probabilities
 
     def formula(self, logits, labels):
-        true = take_along_axis(logits, reshape(labels, (*labels.shape, 1)), -1)
-        return mean(logsumexp(logits, -1) - reshape(true, labels.shape))
+        of_label = take_along_axis(logits, reshape(labels, (*labels.shape, 1)), -1)
+        return mean(logsumexp(logits, -1) - reshape(of_label, labels.shape))
 
     def adjoint(self, out_grads, outputs, inputs, needs):
         (grad,), probabilities, labels = out_grads, outputs[1], inputs[1]

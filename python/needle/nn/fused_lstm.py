@@ -1,8 +1,15 @@
-"""An LSTM over a whole sequence as one op."""
+"""An LSTM over a whole sequence as one op.
+
+Inside, the batch is the last axis: a gate of one step is a block of memory without gaps, and the weights enter the
+products as they are (transposed views, for which BLAS has its fastest small products).
+"""
+
+import numpy as np
 
 from ..graph import Tensor
 from ..ops.elementwise import add, multiply, sigmoid, tanh
 from ..ops.movement import stack
+from .fused import Fused, alike
 from .linear import affine
 
 
@@ -10,14 +17,136 @@ def lstm(
     x: Tensor, h: Tensor, c: Tensor, W_ih: Tensor, W_hh: Tensor, bias_ih: Tensor | None, bias_hh: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """The states h and c (T, B, H) after each step of x (T, B, in), from h and c (B, H) on."""
-    from_input = affine(x, W_ih, bias_ih)
-    outputs, cells = [], []
-    n = h.shape[1]
-    for step in from_input:
-        gates = add(step, affine(h, W_hh, bias_hh))
-        i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
-        c = add(multiply(sigmoid(f), c), multiply(sigmoid(i), tanh(g)))
-        h = multiply(sigmoid(o), tanh(c))
-        outputs.append(h)
-        cells.append(c)
-    return stack(outputs, 0), stack(cells, 0)
+    biases = () if bias_ih is None else (bias_ih, bias_hh)
+    states = LSTMSequence()(*alike(x, h, c, W_ih, W_hh, *biases))
+    return states[0], states[1]
+
+
+class LSTMSequence(Fused):
+    """i, f, g, o = x·W_ih + b_ih + h·W_hh + b_hh;  c = σ(f)·c + σ(i)·tanh(g);  h = σ(o)·tanh(c), for each step of x
+
+    Inputs: x (T, B, in), h and c (B, H), W_ih (in, 4H), W_hh (H, 4H), and maybe b_ih, b_hh (4H,).
+    Values: h and c (T, B, H) after each step.  Kept: the gates (T, 4, H, B), in the order o, i, f, g.
+    """
+
+    __slots__ = ()
+
+    values = 2
+
+    def formula(self, x, h, c, W_ih, W_hh, bias_ih=None, bias_hh=None):
+        outputs, cells = [], []
+        n = h.shape[1]
+        for from_input in affine(x, W_ih, bias_ih):
+            gates = add(from_input, affine(h, W_hh, bias_hh))
+            i, f, g, o = (gates[:, k * n : (k + 1) * n] for k in range(4))
+            c = add(multiply(sigmoid(f), c), multiply(sigmoid(i), tanh(g)))
+            h = multiply(sigmoid(o), tanh(c))
+            outputs.append(h)
+            cells.append(c)
+        return stack(outputs, 0), stack(cells, 0)
+
+    def compute(self, x, h, c, W_ih, W_hh, *biases):
+        (steps, batch, _), size = x.shape, h.shape[1]
+        from_state = halved(W_hh, size).T
+        gates = np.matmul(halved(with_row(W_ih, biases), size).T, features_first(x, ones=bool(biases)))
+        blocks = gates.reshape(steps, 4, size, batch)
+        outputs = np.empty_like(x, shape=(steps, size, batch))
+        cells = np.empty_like(outputs)
+        half = np.full_like(x, 0.5, shape=(3, size, batch))
+        h, c = np.ascontiguousarray(h.T), np.ascontiguousarray(c.T)
+        product, by_input, by_cell = np.empty_like(gates[0]), np.empty_like(h), np.empty_like(h)
+        for gate, block, h_next, c_next in zip(gates, blocks, outputs, cells):
+            np.matmul(from_state, h, out=product)
+            gate += product
+            np.tanh(gate, out=gate)
+            sigmoids, (o, i, f, g) = block[:3], block
+            sigmoids *= half
+            sigmoids += half
+            np.multiply(f, c, out=c_next)
+            np.multiply(i, g, out=by_input)
+            c_next += by_input
+            np.tanh(c_next, out=by_cell)
+            np.multiply(o, by_cell, out=h_next)
+            h, c = h_next, c_next
+        return outputs.transpose(0, 2, 1), cells.transpose(0, 2, 1), blocks
+
+    def adjoint(self, out_grads, outputs, inputs, needs):
+        x, h, c, W_ih, W_hh, *biases = inputs
+        (steps, batch, width), size = x.shape, h.shape[1]
+        by_output, by_cell = [None if g is None else np.ascontiguousarray(g.transpose(0, 2, 1)) for g in out_grads]
+        states, cells, gates = outputs[0].transpose(0, 2, 1), outputs[1].transpose(0, 2, 1), outputs[2]
+
+        # What a step multiplies its adjoints with, for all steps at once.
+        o, i, f, g = gates.transpose(1, 0, 2, 3)
+        squashed = np.tanh(cells)
+        slopes = np.subtract(1, gates)  # becomes d(h or c)/d(gate before its sigmoid or tanh)
+        slopes *= gates
+        slopes[:, 0] *= squashed
+        slopes[:, 1] *= g
+        slopes[0, 2] *= c.T
+        slopes[1:, 2] *= cells[:-1]
+        by_g = slopes[:, 3]
+        np.multiply(g, g, out=by_g)
+        np.subtract(1, by_g, out=by_g)
+        by_g *= i
+        squashed *= squashed
+        np.subtract(1, squashed, out=squashed)
+        squashed *= o  # dh/dc
+
+        dz = slopes.reshape(steps, 4 * size, batch)
+        back = np.ascontiguousarray(gates_in_order(W_hh, size).T).T
+        dh, dc, partial = np.zeros_like(states[0]), np.zeros_like(states[0]), np.empty_like(states[0])
+        for t in range(steps - 1, -1, -1):
+            if by_output is not None:
+                dh += by_output[t]
+            if by_cell is not None:
+                dc += by_cell[t]
+            np.multiply(dh, squashed[t], out=partial)
+            dc += partial
+            slope = slopes[t]
+            slope[0] *= dh
+            slope[1:] *= dc
+            np.matmul(back, dz[t], out=dh)
+            dc *= f[t]
+
+        by_x = by_W_ih = by_W_hh = by_bias = None
+        if needs[0]:
+            by_x = np.matmul(gates_in_order(W_ih, size), dz).transpose(0, 2, 1)
+        if any(needs[3:]):
+            rows = np.empty_like(x, shape=(width + 1 + size, steps, batch))
+            rows[:width] = x.transpose(2, 0, 1)
+            rows[width] = 1
+            rows[width + 1 :, 0] = h.T
+            rows[width + 1 :, 1:] = states[:-1].transpose(1, 0, 2)
+            columns = np.ascontiguousarray(dz.transpose(1, 0, 2)).reshape(4 * size, -1)
+            by_all = np.matmul(rows.reshape(len(rows), -1), columns.T)
+            by_all = np.roll(by_all.reshape(len(rows), 4, size), -1, axis=1).reshape(len(rows), -1)
+            by_W_ih, by_bias, by_W_hh = by_all[:width], by_all[width], by_all[width + 1 :]
+        return (by_x, dh.T, dc.T, by_W_ih, by_W_hh, *[by_bias for _ in biases])
+
+
+def gates_in_order(weight, size: int):
+    """The columns i, f, g, o of a weight as o, i, f, g: the three sigmoids side by side, and the three that pass
+    through the cell."""
+    return np.roll(weight.reshape(-1, 4, size), 1, axis=1).reshape(-1, 4 * size)
+
+
+def halved(weight, size: int):
+    """`gates_in_order`, those of sigmoids halved: σ(a) = (1 + tanh(a/2)) / 2, so that one tanh makes all four gates."""
+    weight = gates_in_order(weight, size)
+    weight[:, : 3 * size] *= 0.5
+    return weight
+
+
+def with_row(weight, biases):
+    """The weight with the sum of the biases as one more row."""
+    return np.concatenate([weight, (biases[0] + biases[1])[None]]) if biases else weight
+
+
+def features_first(x, ones: bool):
+    """x (T, B, in) as (T, in, B), with a row of ones for the bias if wanted."""
+    steps, batch, width = x.shape
+    out = np.empty_like(x, shape=(steps, width + ones, batch))
+    out[:, :width] = x.transpose(0, 2, 1)
+    out[:, width:] = 1
+    return out
