@@ -117,14 +117,13 @@ class Optimizer:
                 if grad is None:
                     continue
                 p = param.node.data
-                g = grad.node.data if isinstance(grad, Tensor) else grad
+                g = grad.node.data if isinstance(grad, Tensor) else None
                 if type(g) is not type(p) or g.shape != p.shape or g.dtype != p.dtype:
                     g = self._fitted(index, grad, p)
                 is_complex = p.dtype.kind == "c"
                 if is_complex:
                     p, g = _as_real(p), _as_real(g)
-                state = self._state[index]
-                state["step"] = step = state["step"] + 1
+                step = self._state[index]["step"] + 1
                 key = step, p.dtype
                 coefficients = known.get(key)
                 if coefficients is None:
@@ -134,6 +133,7 @@ class Optimizer:
                 if is_complex:
                     new = new.view(param.dtype)[..., 0]
                 param._move(Node(None, (), new, param.node.requires_grad))
+                self._state[index]["step"] = step
 
     def _update_in_blocks(self, p, g, new, coefficients, slots) -> None:
         if p.size <= BLOCK or not isinstance(p, np.ndarray):
