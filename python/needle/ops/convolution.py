@@ -120,8 +120,8 @@ class ConvTranspose(_Geometry):
 
     __slots__ = ("size",)
 
-    def __init__(self, size, *geometry):
-        super().__init__(*geometry)
+    def __init__(self, size, stride=1, padding=0, dilation=1, groups: int = 1):
+        super().__init__(stride, padding, dilation, groups)
         self.size = tuple(size)
 
     def compute(self, g, w):
@@ -152,8 +152,8 @@ class ConvKernel(_Geometry):
 
     __slots__ = ("kernel",)
 
-    def __init__(self, kernel, *geometry):
-        super().__init__(*geometry)
+    def __init__(self, kernel, stride=1, padding=0, dilation=1, groups: int = 1):
+        super().__init__(stride, padding, dilation, groups)
         self.kernel = tuple(kernel)
 
     def compute(self, x, g):

@@ -139,8 +139,7 @@ class LogSumExp(Reduction):
 
     def compute(self, a):
         axis = self.axis(a)
-        if a.dtype.kind == "b":  # NumPy subtracts no bools
-            a = a.astype(float)
+        a = _inexact(a)
         top = _finite_top(a, axis)
         out = np.log(add_reduce(np.exp(a - top), axis, keepdims=True)) + top
         return out if self.keepdims else np.squeeze(out, axis)
@@ -148,6 +147,11 @@ class LogSumExp(Reduction):
     def gradient(self, out_grad, node):
         # softmax(a), not exp(a - node): the difference of two large numbers has lost what softmax keeps
         return multiply(Softmax(self.axes)(node.inputs[0]), self.spread(out_grad, node))
+
+
+def _inexact(a):
+    """Whole numbers as float64, as NumPy's exp takes them: they have no infinity, and bools no difference."""
+    return a.astype(float) if a.dtype.kind in "biu" else a
 
 
 def _finite_top(a, axis):
@@ -167,6 +171,7 @@ class LogSoftmax(TensorOp):
         self.axis = axis
 
     def compute(self, a):
+        a = _inexact(a)
         shifted = a - np.maximum.reduce(a, self.axis, keepdims=True)
         return shifted - np.log(add_reduce(np.exp(shifted), self.axis, keepdims=True))
 
@@ -183,6 +188,7 @@ class Softmax(TensorOp):
         self.axis = axis
 
     def compute(self, a):
+        a = _inexact(a)
         out = np.exp(a - _finite_top(a, self.axis))
         out /= add_reduce(out, self.axis, keepdims=True)
         return out
