@@ -186,17 +186,18 @@ def test_epoch_general_cifar10_trains_only_with_an_optimizer(cifar, train):
 class NextWord(nn.Module):
     """Logits looked up by word. Its state counts the calls since the last None and tells whether it has a graph."""
 
-    def __init__(self, words):
+    def __init__(self, words, pair=False):
         super().__init__()
-        self.words = words
+        self.words, self.pair = words, pair
         self.embedding = nn.Embedding(words, words)
         self.states = []
 
     def forward(self, x, state=None):
-        self.states.append(state if state is None else (float(state.numpy()[0, 0]), state.op is None))
+        parts = state if self.pair and state is not None else (state,)
+        self.states.append(None if state is None else [(float(part.numpy()[0]), part.op is None) for part in parts])
         out = self.embedding(x).reshape((x.shape[0] * x.shape[1], self.words))
-        previous = 0 if state is None else state
-        return out, (out * 0).sum().reshape((1, 1)) + previous + 1
+        count = (out * 0).sum().reshape((1,)) + (1 if state is None else parts[0] + 1)
+        return out, (count, count * 10) if self.pair else count
 
 
 def ptb_batches():
@@ -244,10 +245,16 @@ def test_train_ptb_is_sgd_over_chunks(clip):
     np.testing.assert_allclose(model.embedding.weight.numpy(), weight, **FLOAT32)
 
 
-def test_the_state_is_carried_from_chunk_to_chunk_without_its_graph():
+def test_a_state_is_carried_from_chunk_to_chunk_without_its_graph():
     model = NextWord(6)
     app("simple_ml").train_ptb(model, ptb_batches(), seq_len=4, n_epochs=1, optimizer=ndl.optim.SGD, lr=0.1)
-    assert model.states == [None, (1.0, True), (2.0, True)]
+    assert model.states == [None, [(1.0, True)], [(2.0, True)]]
+
+
+def test_a_pair_of_states_is_carried_from_chunk_to_chunk_without_its_graph():
+    model = NextWord(6, pair=True)
+    app("simple_ml").train_ptb(model, ptb_batches(), seq_len=4, n_epochs=1, optimizer=ndl.optim.SGD, lr=0.1)
+    assert model.states == [None, [(1.0, True), (10.0, True)], [(2.0, True), (20.0, True)]]
 
 
 @pytest.mark.parametrize("seq_model", ["rnn", "lstm", "transformer"])
