@@ -10,6 +10,7 @@ costs time and memory that a first derivative has no use for.  So `backward` com
 adjoints that *grow* their graph, by walking again with recording on, when something first asks for it.
 """
 
+import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from operator import attrgetter
@@ -245,6 +246,63 @@ class Growth:
                 receive[adjoint._source] = adjoint.become
         with recording():
             self.walk(receive)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# From outputs to chosen inputs
+
+
+class Pullback:
+    """The way back from `outputs` to `inputs`, which can be gone for any adjoints of the outputs, many times."""
+
+    def __init__(self, outputs: list[Node], inputs: list[Node]):
+        self.outputs, self.inputs = outputs, inputs
+        mine = set(inputs)
+        order = topological_order(outputs, into=differentiable, stop=mine)
+        self.needed = needed = set(mine)
+        for node in order:
+            if node not in needed and node.op is not None and not needed.isdisjoint(node.inputs):
+                needed.add(node)
+        self.order = [node for node in order if node in needed]
+        # Whether the adjoints can depend on something else that can be differentiated: an outer variable, a weight
+        self.is_open = any(node.inputs if node in mine else node.op is None and node.requires_grad for node in order)
+
+    def __call__(self, cotangents: list[Tensor | None], grow: bool = False) -> list[Tensor | None]:
+        """The adjoint of each input; None where no output depends on it.
+
+        The result can be differentiated again if there is anything to differentiate it with respect to.
+
+        Args:
+            cotangents: the adjoint of each output; None for zero.
+            grow: compute the values only, and let the graph of the result grow when it is asked for.
+        """
+        seeds: dict[Node, Tensor] = {}
+        for node, cotangent in zip(self.outputs, cotangents, strict=True):
+            if cotangent is not None and node in self.needed:
+                seeds[node] = add(seeds[node], cotangent) if node in seeds else cotangent
+        keep_graph = self.is_open or any(seed.node.requires_grad for seed in seeds.values())
+        found: dict[Node, Tensor] = {}
+        receive = {node: functools.partial(_keep, found, node) for node in self.inputs}
+
+        def walk(receive):
+            adjoints(self.order, seeds, receive, record=True, needed=self.needed)
+
+        flat = all(node.level == 0 for node in [*seeds, *self.inputs, *[seed.node for seed in seeds.values()]])
+        if keep_graph and not (grow and flat):
+            with recording():
+                walk(receive)
+            return [found.get(node) for node in self.inputs]
+        constants = {node: new_handle(seed.node.constant()) for node, seed in seeds.items()}
+        adjoints(self.order, constants, receive, record=False, needed=self.needed)
+        if not keep_graph:
+            return [found.get(node) for node in self.inputs]
+        growth = Growth(walk)
+        return [growth.hand_out(node, found[node]) if node in found else None for node in self.inputs]
+
+
+def _keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:
+    found[node] = adjoint
+    return adjoint
 
 
 # --------------------------------------------------------------------------------------------------------------------

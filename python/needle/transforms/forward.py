@@ -8,21 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..adjoint import Primal, adjoints, differentiable, recording
-from ..graph import (
-    Box,
-    Frame,
-    Node,
-    Op,
-    Tensor,
-    call,
-    carrying,
-    frame,
-    handle,
-    is_carrying,
-    new_handle,
-    topological_order,
-)
+from ..adjoint import Primal, Pullback, recording
+from ..graph import Box, Frame, Node, Op, Tensor, call, carrying, frame, handle, is_carrying, new_handle
 from ..ops.elementwise import add, multiply
 from ..ops.reductions import summation
 from .trees import Arguments, Tree, hand_back, tensor_of
@@ -102,16 +89,8 @@ def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> 
         total = products[0]
         for product in products[1:]:
             total = add(total, product)
-        order = topological_order([total.node], into=differentiable, stop={w})
-        needed = {w}
-        for one in order:
-            if one is not w and not needed.isdisjoint(one.inputs):
-                needed.add(one)
-        found: list[Tensor] = []
-        seed = new_handle(Node(None, (), np.ones((), total.dtype), False))
-        order = [one for one in order if one in needed]
-        adjoints(order, {total.node: seed}, {w: lambda t: found.append(t) or t}, record=True, needed=needed)
-    return found[0] if found else None
+        one = new_handle(Node(None, (), np.ones((), total.dtype), False))
+        return Pullback([total.node], [w])([one])[0]
 
 
 # --------------------------------------------------------------------------------------------------------------------

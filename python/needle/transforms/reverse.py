@@ -9,68 +9,14 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from ..adjoint import Growth, adjoints, differentiable, recording
-from ..graph import Node, Tensor, new_handle, topological_order
-from ..ops.elementwise import add, conjugate
+from ..adjoint import Pullback, recording
+from ..graph import Node, Tensor, new_handle
+from ..ops.elementwise import conjugate
 from ..ops.movement import Identity
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
 _identity = Identity()
-_nested: ContextVar[bool] = ContextVar("nested", default=False)
-
-
-class Pullback:
-    """The way back from `outputs` to `inputs`, which can be gone for any adjoints of the outputs, many times."""
-
-    def __init__(self, outputs: list[Node], inputs: list[Node]):
-        self.outputs, self.inputs = outputs, inputs
-        mine = set(inputs)
-        order = topological_order(outputs, into=differentiable, stop=mine)
-        self.needed = needed = set(mine)
-        for node in order:
-            if node not in needed and node.op is not None and not needed.isdisjoint(node.inputs):
-                needed.add(node)
-        self.order = [node for node in order if node in needed]
-        # Whether the adjoints can depend on something else that can be differentiated: an outer variable, a weight
-        self.is_open = any(node.inputs if node in mine else node.op is None and node.requires_grad for node in order)
-
-    def __call__(self, cotangents: list[Tensor | None], keep_graph: bool | None = None) -> list[Tensor | None]:
-        """The adjoint of each input; None where no output depends on it.
-
-        Args:
-            cotangents: the adjoint of each output; None for zero.
-            keep_graph: whether the result can be differentiated again; by default if there is anything to
-                differentiate it with respect to.
-        """
-        seeds: dict[Node, Tensor] = {}
-        for node, cotangent in zip(self.outputs, cotangents, strict=True):
-            if cotangent is not None and node in self.needed:
-                seeds[node] = add(seeds[node], cotangent) if node in seeds else cotangent
-        keep_graph = keep_graph or (
-            keep_graph is None and (self.is_open or any(seed.node.requires_grad for seed in seeds.values()))
-        )
-        found: dict[Node, Tensor] = {}
-        receive = {node: functools.partial(_keep, found, node) for node in self.inputs}
-
-        def walk(receive):
-            adjoints(self.order, seeds, receive, record=True, needed=self.needed)
-
-        flat = all(node.level == 0 for node in [*seeds, *self.inputs, *[seed.node for seed in seeds.values()]])
-        if keep_graph and (_nested.get() or not flat):
-            with recording():
-                walk(receive)
-            return [found.get(node) for node in self.inputs]
-        constants = {node: new_handle(seed.node.constant()) for node, seed in seeds.items()}
-        adjoints(self.order, constants, receive, record=False, needed=self.needed)
-        if not keep_graph:
-            return [found.get(node) for node in self.inputs]
-        growth = Growth(walk)
-        return [growth.hand_out(node, found[node]) if node in found else None for node in self.inputs]
-
-
-def _keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:
-    found[node] = adjoint
-    return adjoint
+_nested: ContextVar[bool] = ContextVar("nested", default=False)  # whether a function given to a reverse transform runs
 
 
 def pull(fun: Callable, arguments: Arguments, has_aux: bool):
@@ -158,7 +104,7 @@ def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callabl
         tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
         _require_number(tree, tensors, name)
         one = new_handle(Node(None, (), np.ones((), tensors[0].dtype), False))
-        gradient = finish(arguments, pullback([one]))
+        gradient = finish(arguments, pullback([one], grow=not _nested.get()))
         value = hand_back(tree, arguments.tensors_came)
         return pick((value, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else value, gradient)
 
@@ -199,7 +145,7 @@ def vjp(fun: Callable, *primals, has_aux: bool = False):
     tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
 
     def vjp_fun(cotangent):
-        return finish(arguments, pullback(cotangents_like(tree, tensors, cotangent)))
+        return finish(arguments, pullback(cotangents_like(tree, tensors, cotangent), grow=not _nested.get()))
 
     out = hand_back(tree, arguments.tensors_came)
     return (out, vjp_fun, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else (out, vjp_fun)
