@@ -318,7 +318,12 @@ def numeric_array(device: Device, data, dtype):
     """A copy of `data` on `device`, or an error if it is not made of numbers."""
     if isinstance(data, (list, tuple)):
         _refuse_tensors_within(data)
-    array = device.array(data, dtype=dtype)
+    try:
+        array = device.array(data, dtype=dtype)
+    except ValueError as error:
+        if isinstance(data, (list, tuple)) and "inhomogeneous" in str(error):
+            raise ValueError("a Tensor needs rows of equal length, got a list whose rows differ in length") from None
+        raise
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a Tensor holds numbers, got {_kind(data)} that NumPy reads as dtype {array.dtype}")
     return array

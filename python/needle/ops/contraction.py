@@ -19,6 +19,11 @@ class MatMul(Multilinear):
     __slots__ = ()
 
     def compute(self, a, b):
+        if a.ndim and b.ndim and a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+            raise ValueError(
+                f"the last axis of a, {a.shape[-1]}, must be as long as the "
+                f"{'last but one axis' if b.ndim > 1 else 'axis'} of b, {b.shape[-2 if b.ndim > 1 else 0]}"
+            )
         if b.ndim == 2 and a.ndim > 2:  # one large product instead of many small ones
             return np.matmul(a.reshape(rows(a), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[-1:])
         return np.matmul(a, b)
