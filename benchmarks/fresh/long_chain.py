@@ -1,5 +1,6 @@
 """long-chain: a million nodes one after the other: recorded, walked back, freed, without recursion."""
 
+import ctypes
 import gc
 import itertools
 import json
@@ -49,6 +50,13 @@ def measure(contenders, rounds):
         yield Figure(NAME, name, "memory left over", left, "MB", limit if of_needle else None)
 
 
+def give_back_free_memory():
+    """Have the allocator return what it keeps for later, so that only what is still in use remains."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def main(contender, length):
     # Reference counts must be enough to free the graph: the collector stays off while it exists.
     x = CONTENDERS[contender]()
@@ -68,8 +76,7 @@ def main(contender, length):
     del y
     times.append(time.perf_counter())
     record, backward, free = (b - a for a, b in itertools.pairwise(times))
-    # glibc keeps small freed blocks aside until a block of more than 64 kB is freed; then it gives memory back.
-    bytearray(100_000)
+    give_back_free_memory()
     figures = {"record": record, "backward": backward, "free": free}
     print(json.dumps({**figures, "start": start, "peak": peak(), "end": resident()}))
 
