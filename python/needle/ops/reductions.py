@@ -8,8 +8,8 @@ from .kinds import BroadcastTo, Linear, PiecewiseConstant, add_reduce, normalize
 from .movement import reshape
 
 __all__ = [
-    "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "ReduceExtremum", "Reduction", "ReduceTieShare", "Softmax",
-    "Summation", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean", "min", "softmax", "sum", "summation",
+    "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "ReduceExtremum", "ReduceTieShare", "Reduction",
+    "Softmax", "Summation", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean", "min", "softmax", "sum", "summation",
     "var",
 ]  # fmt: skip
 
