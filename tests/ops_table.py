@@ -891,3 +891,47 @@ CONVOLUTION = [
 ROWS: list[Row] = [
     *ARITHMETIC, *FUNCTIONS, *CHOICES, *STEPS, *REDUCTIONS, *MOVEMENT, *TUPLES, *INDEXING, *CONTRACTIONS, *CONVOLUTION,
 ]  # fmt: skip
+
+# --------------------------------------------------------------------------------------------------------------------
+# Where the derivative is a matter of choice, and where it is easily lost
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point at which many values would do as the derivative, and the one that needle has: the gradient of the sum."""
+
+    name: str
+    arrays: tuple
+    gradients: tuple
+    keywords: dict[str, Any] = field(default_factory=dict)
+
+    def call(self, *tensors):
+        return getattr(ndl.ops, self.name)(*tensors, **self.keywords)
+
+    def __str__(self) -> str:
+        return f"{self.name} at {', '.join(map(str, self.arrays))} {self.keywords or ''}".replace("\n", "").rstrip()
+
+
+TWO_BY_FOUR = [[[[1.0], [2.0], [5.0], [5.0]], [[2.0], [2.0], [5.0], [5.0]]]]  # an image (1, 2, 4, 1)
+FIRST = [[[[0.0], [1.0], [1.0], [0.0]], [[0.0], [0.0], [0.0], [0.0]]]]
+
+CHOSEN = [
+    Choice("relu", ([-1.0, 0.0, 1.0],), ([0.0, 0.0, 1.0],)),
+    Choice("abs", ([-1.0, 0.0, 1.0],), ([-1.0, 0.0, 1.0],)),
+    Choice("maximum", ([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), ([0.5, 0.0, 1.0], [0.5, 1.0, 0.0])),
+    Choice("minimum", ([1.0, 2.0, 3.0], [1.0, 3.0, 2.0]), ([0.5, 1.0, 0.0], [0.5, 0.0, 1.0])),
+    Choice("maximum", ([1.0, 2.0], 1.0), ([0.5, 1.0], 0.5)),
+    Choice("max", ([1.0, 3.0, 3.0, 2.0],), ([0.0, 0.5, 0.5, 0.0],)),
+    Choice("min", ([2.0, 2.0, 2.0, 3.0],), ([1 / 3, 1 / 3, 1 / 3, 0.0],)),
+    Choice("max", ([[1.0, 1.0], [2.0, 0.0]],), ([[0.5, 0.5], [1.0, 0.0]],), {"axis": 1}),
+    Choice("max", ([[1.0, 1.0], [1.0, 0.0]],), ([[1 / 3, 1 / 3], [1 / 3, 0.0]],), {"keepdims": True}),
+    Choice("max", ([np.inf, np.inf, 0.0],), ([0.5, 0.5, 0.0],)),
+    Choice("max_pool", (TWO_BY_FOUR,), (FIRST,), {"kernel": 2}),
+    Choice("clip", ([-2.0, -1.0, 0.0, 1.0, 2.0],), ([0.0, 1.0, 1.0, 1.0, 0.0],), {"low": -1, "high": 1}),
+    Choice("clip", ([-2.0, -1.0, 2.0],), ([0.0, 1.0, 1.0],), {"low": -1}),
+    *[Choice("power_scalar", ([0.0],), ([0.0],), {"scalar": n}) for n in (0, 2, 3, 1.5, 0.0, 2.0)],
+    Choice("power_scalar", ([0.0],), ([1.0],), {"scalar": 1}),
+    Choice("power", ([0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 1.5]), ([0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0])),
+    Choice("logsumexp", ([0.0, -np.inf],), ([1.0, 0.0],)),
+    Choice("where", ([True, False], [1.0, 2.0], [3.0, 4.0]), (None, [1.0, 0.0], [0.0, 1.0])),
+]  # fmt: skip
