@@ -100,7 +100,10 @@ def write_whole(path: Path, write: Callable[[str], None]) -> None:
         raise FileNotFoundError(f"cannot write {path}: there is no folder {folder}")
     temporary = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
+        with open(temporary, "xb"):  # for the permissions of a new file; those of an old one are kept
+            mode = os.stat(path if os.path.exists(path) else temporary).st_mode
         write(temporary)
+        os.chmod(temporary, mode)
         _flush(temporary)
         os.replace(temporary, path)
     except BaseException as error:

@@ -33,10 +33,8 @@ class Optimizer:
         ValueError: there are none, one is in two groups, or an option is unknown or out of its range.
     """
 
-    ranges: ClassVar[dict[str, tuple[float, float]]] = {
-        "lr": (0, np.inf),
-        "weight_decay": (0, np.inf),
-    }  # low <= option < high
+    # low <= option < high
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {"lr": (0, np.inf), "weight_decay": (0, np.inf)}
 
     def __init__(self, params: Iterable[Tensor] | Iterable[dict], **options: Any) -> None:
         self.groups: list[dict[str, Any]] = []
@@ -312,9 +310,9 @@ def _as_groups(params, kind: str) -> list[Mapping[str, Any]]:
 def _as_arrays(coefficients, p) -> tuple:
     # A positive number too small for the dtype (Adam's eps in float16) stays positive: 0/0 would be nan.
     least = float(np.finfo(p.dtype).smallest_subnormal)
-    return tuple(
-        [None if c is None else np.asarray(max(c, least) if c > 0 else c, dtype=p.dtype) for c in coefficients]
-    )
+    on_cpu = isinstance(p, np.ndarray)  # CuPy takes NumPy's scalars, but not its 0-d arrays
+    as_scalar = (lambda c: np.array(c, p.dtype)) if on_cpu else p.dtype.type
+    return tuple([None if c is None else as_scalar(max(c, least) if c > 0 else c) for c in coefficients])
 
 
 def _as_real(array):
