@@ -769,6 +769,28 @@ def test_compute_gradient_of_variables_fills_the_gradients():
     np.testing.assert_array_equal([a.grad.numpy(), b.grad.numpy(), h.grad.numpy()], [[120], [40], [20]])
 
 
+def lecture_walk(out):
+    """Reverse mode as the lecture writes it, on top of the names that a student has."""
+    node_to_grad = {out: [Tensor(np.ones(out.shape))]}
+    for node in reversed(find_topo_sort([out])):
+        node.grad = autograd.sum_node_list(node_to_grad[node])
+        if node.op is None:
+            continue
+        for value, partial in zip(node.inputs, node.op.gradient_as_tuple(node.grad, node), strict=True):
+            node_to_grad.setdefault(value, []).append(partial)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_the_lectures_walk_can_be_written_on_top(graph):
+    out, _, _ = graph()
+    order = find_topo_sort([out])
+    lecture_walk(out)
+    written = [node.grad.numpy() for node in order]
+    out.backward()
+    for node, gradient in zip(order, written):
+        np.testing.assert_allclose(node.grad.numpy(), gradient, rtol=1e-12)
+
+
 # Students' own ops
 
 
@@ -814,6 +836,16 @@ class Exponential(TensorOp):
         return (out_grad * node,)
 
 
+class Total(TensorOp):
+    """Its `compute` gives NumPy's scalar, not an array."""
+
+    def compute(self, a):
+        return np.sum(a)
+
+    def gradient(self, out_grad, node):
+        return ops.broadcast_to(out_grad, node.inputs[0].shape)
+
+
 class SumAndProduct(TensorTupleOp):
     def compute(self, a, b):
         return (a + b, a * b)
@@ -839,6 +871,7 @@ class Join(TensorOp):
         (Square(), [[1.0, -2.0]]),
         (Hinge(), [[1.0, -2.0, 0.5]]),
         (Exponential(), [[1.0, -2.0]]),
+        (Total(), [[[1.0, -2.0], [0.5, 3.0]]]),
         (ScaledProduct(3.0, tuple), [[1.0, -2.0], [0.5, 4.0]]),
         (ScaledProduct(3.0, list), [[1.0, -2.0], [0.5, 4.0]]),
     ],
@@ -872,6 +905,21 @@ def test_an_own_op_is_differentiable_twice():
         y.backward()
         y = x.grad
         np.testing.assert_allclose(y.numpy(), [expected])
+
+
+def test_a_mask_taken_from_the_array_is_a_constant_of_the_second_derivative():
+    x = Tensor([3.0, -2.0])
+    y = Hinge()(x) ** 2
+    for expected in ([6.0, 0.0], [2.0, 0.0]):
+        y.backward()
+        y = x.grad
+        np.testing.assert_array_equal(y.numpy(), expected)
+
+
+def test_an_own_op_that_gives_a_scalar():
+    out = Total()(Tensor([1.0, 2.0]))
+    assert isinstance(out.cached_data, backend_ndarray.NDArray)
+    assert (out.shape, float(out.numpy())) == ((), 3.0)
 
 
 def test_an_own_op_inside_a_composition():
@@ -1006,6 +1054,28 @@ def test_lazy_mode_records_the_same_graph(lazy, graph):
     out, values, names = graph()
     assert op_names(find_topo_sort([out])) == names
     np.testing.assert_allclose(out.numpy(), values[-1], rtol=1e-12)
+
+
+def train_with_everything():
+    """Parameters after two steps of a net with state, chance and several outputs."""
+    np.random.seed(9)
+    nn = ndl.nn
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.LayerNorm1d(8))
+    recurrent = nn.LSTM(8, 3)
+    optimizer = ndl.optim.Adam(model.parameters() + recurrent.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.reset_grad()
+        output, (h, c) = recurrent(model(ndl.init.rand(6, 4)).reshape((3, 2, 8)))
+        (nn.SoftmaxLoss()(output.reshape((6, 3)), Tensor(np.arange(6) % 3)) + h.sum() * c.sum()).backward()
+        optimizer.step()
+    return [p.numpy() for p in optimizer.params]
+
+
+def test_lazy_mode_trains_to_the_same_numbers(monkeypatch):
+    expected = train_with_everything()
+    monkeypatch.setattr(autograd, "LAZY_MODE", True)
+    for computed, value in zip(train_with_everything(), expected, strict=True):
+        np.testing.assert_array_equal(computed, value)
 
 
 # TENSOR_COUNTER
