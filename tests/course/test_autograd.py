@@ -327,6 +327,13 @@ def test_the_array_has_numpy_which_is_a_plain_copy(make):
     np.testing.assert_array_equal(x.numpy(), before)
 
 
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_the_array_may_be_updated_in_place_through_the_attribute(shape):
+    x = Tensor(np.ones(shape))
+    x.cached_data -= 0.25
+    np.testing.assert_array_equal(x.numpy(), np.full(shape, 0.75))
+
+
 def test_writing_into_a_broadcast_result_leaves_its_argument_alone():
     x = leaf()
     x.broadcast_to((3, 2)).cached_data[0, 0] = 100

@@ -158,6 +158,25 @@ def test_device_and_dtype_of_the_parameters(make, dtype):
 
 
 @pytest.mark.parametrize(
+    "name, arguments",
+    [
+        ("Flatten", []),
+        ("ReLU", []),
+        ("Tanh", []),
+        ("Sigmoid", []),
+        ("Identity", []),
+        ("Sequential", [nn.ReLU()]),
+        ("Residual", [nn.ReLU()]),
+        ("SoftmaxLoss", []),
+        ("Dropout", [0.5]),
+        ("MultiHeadAttention", []),
+    ],
+)
+def test_modules_without_parameters_take_device_and_dtype_too(name, arguments):
+    assert getattr(nn, name)(*arguments, device=ndl.cpu(), dtype="float32").parameters() == []
+
+
+@pytest.mark.parametrize(
     "name, contract",
     [
         ("Linear", "in_features, out_features, bias=True, device=None, dtype='float32'"),
