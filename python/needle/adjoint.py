@@ -395,15 +395,21 @@ def backward(
             if tensor.node is not node:
                 moved.add(tensor)
             held[node] = receiver(node, tensor)
+    if not any(node.op is None for node in held) and not any(node.op is None and node.requires_grad for node in order):
+        raise _nothing_requires_grad()  # all that seemed to do so were gradients that have turned out to be constant
     adjoints(order, {root: seed if record else seed.detach()}, held, record)
+
+
+def _nothing_requires_grad() -> RuntimeError:
+    return RuntimeError(
+        "backward() needs a Tensor that requires grad, but nothing that this one was computed from does; "
+        "make the inputs with requires_grad=True, outside of no_grad()"
+    )
 
 
 def _seed(output: Tensor, out_grad) -> Tensor:
     if not output.node.is_differentiable():
-        raise RuntimeError(
-            "backward() needs a Tensor that requires grad, but nothing that this one was computed from does; "
-            "make the inputs with requires_grad=True, outside of no_grad()"
-        )
+        raise _nothing_requires_grad()
     data = output.node.data
     if out_grad is None:
         return leaf(np.ones_like(data))
