@@ -66,11 +66,19 @@ def assert_backward_gradients(function, *arguments, **keywords):
 
 
 def assert_second_derivative(function, *arguments, **keywords):
-    """The second derivatives of sum(weights * out**2), which is curved also where the function itself is not."""
-    weights = weights_like(function(*arguments, **keywords))
-    assert_curvature_along_two_directions(
-        lambda: (ndl.Tensor(weights, requires_grad=False) * function(*arguments, **keywords) ** 2).sum(), arguments
-    )
+    """The second derivatives of sum(weights * out**2), which is curved also where the function itself is not.
+
+    The squares of the arguments are added for `x ** 0`, whose gradient is a constant that has no `backward`.
+    """
+    weights = ndl.Tensor(weights_like(function(*arguments, **keywords)), requires_grad=False)
+
+    def value():
+        total = (weights * function(*arguments, **keywords) ** 2).sum()
+        for argument in arguments:
+            total = total + (argument * argument).sum()
+        return total
+
+    assert_curvature_along_two_directions(value, arguments)
 
 
 def values_nearby(value, tensors, moves):
