@@ -8,14 +8,20 @@ from .graph import Op, Tensor, TensorOp, TensorTuple, TensorTupleOp, Value, enab
 from .init import Generator, ones, ones_like, zeros, zeros_like
 from .ops import *
 
-_ON_FIRST_USE = {"nn", "optim", "data", "train", "io", "backend_ndarray", "backend_numpy", "backend_selection"}
+# What is imported when it is first used, so that `import needle` costs little more than `import numpy`.
+_MODULES = ("nn", "optim", "data", "train", "io", "transforms", "backend_ndarray", "backend_numpy", "backend_selection")
+_TRANSFORMS = (
+    "checkpoint", "custom_gradient", "custom_jvp", "grad", "jvp", "linearize", "stop_gradient", "value_and_grad", "vjp", "vmap",
+)  # fmt: skip
 
 
 def __getattr__(name: str):
-    if name in _ON_FIRST_USE:
+    if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
+    if name in _TRANSFORMS:
+        return getattr(importlib.import_module(f"{__name__}.transforms"), name)
     raise AttributeError(f"module needle has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted(set(globals()) | _ON_FIRST_USE)
+    return sorted({*globals(), *_MODULES, *_TRANSFORMS})

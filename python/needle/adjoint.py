@@ -118,6 +118,8 @@ def adjoints(
                     for index, item in enumerate(partial):
                         _add_item(sums, source, index, item)
                     continue
+            if partial.node.requires_grad and not record:  # a rule made a Tensor that requires grad
+                partial = new_handle(partial.node.constant())
             array, data = partial.node.data, source.data
             if array.shape != data.shape:
                 partial = op.fit(partial, data.shape)

@@ -5,6 +5,9 @@ a `Generator` given as `generator=` has a state of its own instead.
 """
 
 import math
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -20,6 +23,7 @@ class Generator:
 
     def __init__(self, seed: int | None = None):
         self._random = np.random.RandomState(seed)
+        _generators.add(self)
 
     def rand(self, *shape: int) -> np.ndarray:
         """Uniform float64 numbers in [0, 1)."""
@@ -45,6 +49,34 @@ class Generator:
         if missing:
             raise KeyError(f"the state of a Generator lacks {', '.join(missing)}")
         self._random.set_state(tuple(state[name] for name in names))
+
+
+# Generators that are alive, so that a computation can be repeated with the same draws
+_generators: "weakref.WeakSet[Generator]" = weakref.WeakSet()
+
+
+def random_state() -> list:
+    """The state of NumPy's global random numbers and of every Generator, to be handed to `restored`."""
+    return [(None, np.random.get_state()), *[(weakref.ref(g), g.state_dict()) for g in _generators]]
+
+
+@contextmanager
+def restored(state: list) -> Iterator[None]:
+    """A block that draws again what was drawn after `random_state()` gave `state`; draws after it are not disturbed."""
+    now = random_state()
+    _set_random_state(state)
+    try:
+        yield
+    finally:
+        _set_random_state(now)
+
+
+def _set_random_state(state: list) -> None:
+    for link, value in state:
+        if link is None:
+            np.random.set_state(value)
+        elif (generator := link()) is not None:
+            generator.load_state_dict(value)
 
 
 def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:

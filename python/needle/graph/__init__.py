@@ -14,6 +14,7 @@ from .op import (
     is_recording,
     lazy_mode,
     no_grad,
+    observing,
     set_lazy_mode,
     special,
 )
@@ -23,5 +24,6 @@ from .values import Node, Tensor, TensorTuple, Value, handle, leaf, linked_handl
 __all__ = [
     "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "as_tuple", "call",
     "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying", "is_recording", "lazy_mode", "leaf",
-    "linked_handle", "new_handle", "no_grad", "plain_array", "set_lazy_mode", "special", "topological_order",
+    "linked_handle", "new_handle", "no_grad", "observing",
+    "plain_array", "set_lazy_mode", "special", "topological_order",
 ]  # fmt: skip

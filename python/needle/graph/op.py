@@ -228,6 +228,7 @@ _special = 0  # how many things are active, in any thread, that make a call more
 _special_lock = threading.Lock()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _carrying: ContextVar[bool] = ContextVar("carrying", default=True)
+_observers: ContextVar[tuple] = ContextVar("observers", default=())
 _lazy = False
 
 _level = attrgetter("level")
@@ -251,6 +252,13 @@ def _add_special(change: int) -> None:
 
 def call(op: Op, inputs: tuple) -> Node:
     """Call `op` on nodes, looking at everything that may be active: the box of the innermost transform goes first."""
+    node = _call(op, inputs)
+    for observe in _observers.get():
+        observe(op, inputs, node)
+    return node
+
+
+def _call(op: Op, inputs: tuple) -> Node:
     requires_grad = op.differentiable and _recording.get() and _any_requires_grad(inputs)
     innermost = max(inputs, key=_level, default=None)
     if innermost is not None and innermost.level:
@@ -261,6 +269,17 @@ def call(op: Op, inputs: tuple) -> Node:
     if _lazy:
         return LazyNode(op, inputs, requires_grad)
     return _record(op, inputs, requires_grad)
+
+
+@contextmanager
+def observing(observe):
+    """In this block, and this thread, `observe(op, inputs, node)` is told of every call, of nodes, once it is done."""
+    token = _observers.set((*_observers.get(), observe))
+    try:
+        with special():
+            yield
+    finally:
+        _observers.reset(token)
 
 
 def is_recording() -> bool:
@@ -289,13 +308,16 @@ class _Recording(ContextDecorator):
 
     wanted: bool
 
+    def __init__(self):
+        self._entered = []  # a block may be entered within itself
+
     def __enter__(self):
         _add_special(1)
-        self._tokens = _recording.set(self.wanted), _carrying.set(self.wanted)
+        self._entered.append((_recording.set(self.wanted), _carrying.set(self.wanted)))
         return self
 
     def __exit__(self, *exc):
-        recording, carrying = self._tokens
+        recording, carrying = self._entered.pop()
         _recording.reset(recording)
         _carrying.reset(carrying)
         _add_special(-1)

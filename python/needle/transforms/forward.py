@@ -4,6 +4,7 @@ Inside `jvp` values are `Dual` boxes.  Calling an op computes the primal result 
 from those of the inputs; nothing is kept of what went before, so memory does not grow with depth.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from ..adjoint import Primal, Pullback, recording
 from ..graph import Box, Frame, Node, Op, Tensor, call, carrying, frame, handle, is_carrying, new_handle
 from ..ops.elementwise import add, multiply
 from ..ops.reductions import summation
+from ..ops.tuples import make_tuple
 from .trees import Arguments, Tree, hand_back, tensor_of
 
 _new = object.__new__
@@ -76,9 +78,11 @@ def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> 
     `gradient(w)` is Jᵀw, linear in w, so J·t is the derivative of ⟨gradient(w), t⟩ with respect to w.
     """
     data = node.node.data
-    w = Node(None, (), np.ones(data.shape, data.dtype), True)
+    several = node.node.holds_tuple()
+    leaves = [Node(None, (), np.ones(array.shape, array.dtype), True) for array in (data if several else (data,))]
     with recording():
-        partials = op.gradient_as_tuple(handle(w), node)
+        w = make_tuple(*map(handle, leaves)) if several else handle(leaves[0])
+        partials = op.gradient_as_tuple(w, node)
         products = [
             summation(multiply(partial, tangent))
             for partial, tangent in zip(partials, tangents, strict=True)
@@ -86,11 +90,14 @@ def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> 
         ]
         if not products:
             return None
-        total = products[0]
-        for product in products[1:]:
-            total = add(total, product)
+        total = functools.reduce(add, products)
         one = new_handle(Node(None, (), np.ones((), total.dtype), False))
-        return Pullback([total.node], [w])([one])[0]
+        found = Pullback([total.node], leaves)([one])
+    if not any(x.node.requires_grad for x in node.inputs):  # then all that was recorded is of our own making
+        found = [None if t is None else new_handle(t.node.constant()) for t in found]
+    if not several:
+        return found[0]
+    return make_tuple(*[zeros_like(handle(x)) if t is None else t for x, t in zip(leaves, found, strict=True)])
 
 
 # --------------------------------------------------------------------------------------------------------------------

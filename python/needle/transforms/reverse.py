@@ -56,6 +56,20 @@ def finish(arguments: Arguments, adjoints_: list[Tensor | None]):
     return arguments.structure(results)
 
 
+def outcome(arguments: Arguments, tree: Tree, aux, pullback: Pullback):
+    """What the function returned, to be handed on: cut off from our own nodes if nothing else hangs on it."""
+    parts = []
+    for part in (tree, Tree(aux)):
+        if not pullback.is_open:
+            part = Tree(part.build([_cut(value) for value in part.leaves]))
+        parts.append(hand_back(part, arguments.tensors_came))
+    return parts
+
+
+def _cut(value):
+    return new_handle(value.node.constant()) if isinstance(value, Tensor) else value
+
+
 def value_and_grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
     """A function that returns (fun(...), gradient), or ((value, auxiliary), gradient) with `has_aux`.
 
@@ -105,8 +119,8 @@ def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callabl
         _require_number(tree, tensors, name)
         one = new_handle(Node(None, (), np.ones((), tensors[0].dtype), False))
         gradient = finish(arguments, pullback([one], grow=not _nested.get()))
-        value = hand_back(tree, arguments.tensors_came)
-        return pick((value, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else value, gradient)
+        value, aux = outcome(arguments, tree, aux, pullback)
+        return pick((value, aux) if has_aux else value, gradient)
 
     return wrapped
 
@@ -147,8 +161,8 @@ def vjp(fun: Callable, *primals, has_aux: bool = False):
     def vjp_fun(cotangent):
         return finish(arguments, pullback(cotangents_like(tree, tensors, cotangent), grow=not _nested.get()))
 
-    out = hand_back(tree, arguments.tensors_came)
-    return (out, vjp_fun, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else (out, vjp_fun)
+    out, aux = outcome(arguments, tree, aux, pullback)
+    return (out, vjp_fun, aux) if has_aux else (out, vjp_fun)
 
 
 def cotangents_like(tree: Tree, tensors: list[Tensor], cotangent) -> list[Tensor]:

@@ -1,0 +1,132 @@
+"""Functions as ops: a function of Tensors that is one node of the graph, with a derivative of its own.
+
+This is what `checkpoint`, `custom_gradient`, `custom_jvp`, `fixed_point` and `root` have in common.  Tensors that the
+function closes over, and that a derivative may be asked for, become inputs of the node, so that an outer derivative
+still flows through them.
+"""
+
+from collections.abc import Callable
+
+from ..adjoint import Pullback, recording
+from ..graph import Node, Tensor, TensorTupleOp, call, carrying, is_recording, new_handle, no_grad, observing
+from ..ops.movement import Identity
+from .batch import vmap
+from .trees import Tree, hand_back, node_of, tensor_of
+
+_identity = Identity()
+
+Flat = Callable[[list[Tensor]], list[Tensor]]  # a function of the leaves of its arguments to the leaves of its results
+
+
+class FunctionOp(TensorTupleOp):
+    """`fun` as one op.  The node's first inputs are the function's arguments, the others are `closed`: the nodes that
+    it closes over.
+
+    By itself it is differentiated by running the function again, with recording on.
+    """
+
+    __slots__ = ("fun", "closed")
+
+    def __init__(self, fun: Flat, closed: tuple[Node, ...] = ()):
+        self.fun, self.closed = fun, closed
+
+    def arguments(self, inputs):
+        """Those of the node's inputs that are arguments of the function."""
+        return list(inputs[: len(inputs) - len(self.closed)])
+
+    def compute(self, *arrays):
+        with no_grad(), carrying():
+            results = self.fun([new_handle(Node(None, (), array, False)) for array in self.arguments(arrays)])
+        if any(result.node.level for result in results):
+            raise RuntimeError(
+                "the function closes over a value that an enclosing transform follows; pass it as an argument instead"
+            )
+        return tuple([result.node.data for result in results])
+
+    def gradient(self, out_grad, node):
+        arguments, results = self.run_again(node)
+        return tuple(self.pull(results, arguments, out_grad))
+
+    def run_again(self, node) -> tuple[list[Node], list[Tensor]]:
+        """Run the function on stand-ins for its arguments, recorded; returns these and the results."""
+        with recording():
+            stand_ins = [argument.node.followed(_identity) for argument in self.arguments(node.inputs)]
+            return stand_ins, self.fun([new_handle(stand_in) for stand_in in stand_ins])
+
+    def pull(self, results: list[Tensor], arguments: list[Node], out_grad) -> list[Tensor | None]:
+        """The adjoints of `arguments` and of what is closed over, from those of the results."""
+        pullback = Pullback([result.node for result in results], [*arguments, *self.closed])
+        return pullback(list(out_grad))
+
+    def batch(self, size, inputs, batched):
+        if any(batched[len(batched) - len(self.closed) :]):
+            raise RuntimeError("the function closes over a value that vmap maps over; pass it as an argument instead")
+        axes = [0 if b else None for b in self.arguments(batched)]
+        return self.batched(axes)(*inputs)
+
+    def batched(self, axes: list) -> "FunctionOp":
+        """The op of the function mapped over `axes` of its arguments."""
+        return type(self)(mapped(self.fun, axes), self.closed)
+
+
+def mapped(fun: Flat, axes: list) -> Flat:
+    """A flat function mapped over a batch."""
+    inner = vmap(lambda *tensors: tuple(fun(list(tensors))), in_axes=axes)
+    return lambda tensors: list(inner(*tensors))
+
+
+def call_as_op(
+    make: Callable[[Flat, tuple[Node, ...]], FunctionOp], fun: Callable, args: tuple, as_it_is_on_boxes: bool = False
+):
+    """Call `fun`, a function of trees, as the one op that `make(flat function, closed)` gives.
+
+    With `as_it_is_on_boxes` it is simply called where it meets what a forward transform follows.
+    """
+    tree = Tree(args)
+    arguments = [node_of(value, "an argument") for value in tree.leaves]
+    structure: list[Tree] = []
+
+    def flat(tensors: list[Tensor]) -> list[Tensor]:
+        swapped: list[tuple[Tensor, Node]] = []
+        try:
+            out = Tree(fun(*tree.inside(tensors, swapped)))
+        finally:
+            for parameter, node in swapped:
+                parameter.node = node
+        structure[:] = [out]
+        return [tensor_of(value, "what the function returns") for value in out.leaves]
+
+    results, closed = run_and_look(flat, arguments)
+    op, inputs = make(flat, closed), (*arguments, *closed)
+    if any(node.level for node in inputs):
+        if as_it_is_on_boxes:
+            return fun(*args)
+        node = call(op, inputs)
+    else:  # at the ground level that one run has given the values
+        record = is_recording() and any(node.requires_grad for node in inputs)
+        data = tuple([result.node.data for result in results])
+        node = Node(op, inputs, data, True) if record else Node(None, (), data, False)
+    outputs = list(new_handle(node))
+    return hand_back(Tree(structure[0].build(outputs)), any(isinstance(value, Tensor) for value in tree.leaves))
+
+
+def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple[Node, ...]]:
+    """Run `flat` without recording it.  Returns its results, and the nodes that it uses beside its arguments and that a
+    derivative may be asked for."""
+    stand_ins = [argument.constant() for argument in arguments]
+    made: set[Node] = set(stand_ins)
+    found: dict[Node, None] = {}
+
+    def look(nodes) -> None:
+        for node in nodes:
+            if node not in made and (node.requires_grad or node.level):
+                found[node] = None
+
+    def observe(op, inputs, node) -> None:
+        look(inputs)
+        made.add(node)
+
+    with no_grad(), observing(observe):
+        results = flat([new_handle(stand_in) for stand_in in stand_ins])
+    look([result.node for result in results])
+    return results, tuple(found)
