@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from ..graph import Tensor
-from .kinds import BroadcastTo, Multilinear, SumTo
+from .kinds import Broadcasting, BroadcastTo, Multilinear, SumTo
 from .movement import reshape, transpose
 
 __all__ = [
@@ -63,6 +63,24 @@ class MatMul(Multilinear):
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
 
+    def batch(self, size, inputs, batched):
+        (a, b), (in_a, in_b) = inputs, batched
+        row, column = a.ndim - in_a == 1, b.ndim - in_b == 1  # whether an example is a vector
+        if in_a != in_b and (b.ndim <= 2 if in_a and row else a.ndim <= 2 and in_b and column):
+            # the examples that are vectors are the rows of one matrix
+            return self(a, b) if in_a else self(b, transpose(a) if a.ndim == 2 else a)
+        if in_a and row:
+            a = reshape(a, (size, 1, a.shape[1]))
+        if in_b and column:
+            b = reshape(b, (size, b.shape[1], 1))
+        out = Broadcasting.batch(self, size, (a, b), batched)
+        shape = list(out.shape)
+        if in_a and row:
+            del shape[-2]
+        if in_b and column:
+            del shape[-1]
+        return reshape(out, shape) if len(shape) < out.ndim else out
+
 
 def rows(a) -> int:
     """How many vectors lie along the last axis of a (-1 in a reshape would not know it where there are no elements)."""
@@ -117,6 +135,12 @@ class Einsum(Multilinear):
 
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
+
+    def batch(self, size, inputs, batched):
+        terms, output = self.subscripts.split("->")
+        letter = next(letter for letter in _LETTERS[::-1] if letter not in self.subscripts)
+        terms = [letter + term if b else term for term, b in zip(terms.split(","), batched)]
+        return Einsum(",".join(terms) + "->" + letter + output)(*inputs)
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -5,19 +5,25 @@
 differentiation: each one's rule is the other two.
 """
 
+import copy
+
 import numpy as np
 
 from ..graph import Tensor
 from .indexing import TakeAlongAxis
 from .kinds import Linear, Multilinear
-from .movement import reshape
+from .movement import moveaxis, reshape
 from .reductions import argmax, mean
+from .slices import one_by_one
 
 __all__ = [
     "Conv", "ConvKernel", "ConvTranspose", "Fold", "Unfold", "avg_pool", "conv", "conv_transpose", "max_pool",
 ]  # fmt: skip
 
 _PAIR = "an int or a pair of ints"
+
+# Where a batch may be folded in: an axis, and whether it goes within each of its groups of channels
+_IMAGES, _KERNEL_IN, _CHANNELS, _CHANNELS_IN_GROUPS = (0, False), (2, False), (3, False), (3, True)
 
 
 def _pair(value, name: str, least: int = 1) -> tuple[int, int]:
@@ -42,9 +48,49 @@ class _Geometry(Multilinear):
     def geometry(self) -> tuple:
         return self.stride, self.padding, self.dilation, self.groups
 
+    # For a batch of the first or the second operand: the axis of that operand into which it is folded, and that of the
+    # result which then holds it
+    first: tuple[tuple[int, bool], tuple[int, bool]]
+    second: tuple[tuple[int, bool], tuple[int, bool]]
+
+    def batch(self, size, inputs, batched):
+        """One call for all examples: each is made an image, or a channel, or (where both operands are batched) a group
+        of channels of its own."""
+        if size == 0:
+            return one_by_one(self, size, inputs, batched)
+        if all(batched):
+            op = copy.copy(self)
+            op.groups = self.groups * size
+            return unfold_batch(op(*[fold_batch(x, 3) for x in inputs]), size, 3)
+        into, out_of = self.first if batched[0] else self.second
+        (axis, within), groups = into, self.groups
+        inputs = [fold_batch(x, axis, groups if within else 1) if b else x for x, b in zip(inputs, batched)]
+        axis, within = out_of
+        return unfold_batch(self(*inputs), size, axis, groups if within else 1)
+
     def windows(self, x, kernel: tuple[int, int]):
         """The windows of x as an array (N, H', W', K, K, C): a view of the padded image."""
         return windows(x, kernel, self.stride, self.padding, self.dilation)
+
+
+def fold_batch(x: Tensor, axis: int, groups: int = 1) -> Tensor:
+    """The batch in front of x as part of its `axis` (counted without the batch), first within each of the groups."""
+    size, *shape = x.shape
+    if groups > 1:
+        x = reshape(x, (size, *shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
+    x = moveaxis(x, 0, axis + (groups > 1))
+    return reshape(x, (*shape[:axis], size * shape[axis], *shape[axis + 1 :]))
+
+
+def unfold_batch(x: Tensor, size: int, axis: int, groups: int = 1) -> Tensor:
+    """The inverse of `fold_batch`."""
+    shape = list(x.shape)
+    shape[axis] //= size
+    if groups > 1:
+        x = reshape(x, (*shape[:axis], groups, size, shape[axis] // groups, *shape[axis + 1 :]))
+    else:
+        x = reshape(x, (*shape[:axis], size, *shape[axis:]))
+    return reshape(moveaxis(x, axis + (groups > 1), 0), (size, *shape))
 
 
 def windows(x, kernel, stride, padding, dilation, fill=0):
@@ -87,6 +133,8 @@ class Conv(_Geometry):
 
     __slots__ = ()
 
+    first, second = (_IMAGES, _IMAGES), (_CHANNELS_IN_GROUPS, _CHANNELS_IN_GROUPS)
+
     def compute(self, x, w):
         if x.ndim != 4 or w.ndim != 4:
             raise ValueError(
@@ -120,6 +168,8 @@ class ConvTranspose(_Geometry):
 
     __slots__ = ("size",)
 
+    first, second = (_IMAGES, _IMAGES), (_KERNEL_IN, _CHANNELS_IN_GROUPS)
+
     def __init__(self, size, stride=1, padding=0, dilation=1, groups: int = 1):
         super().__init__(stride, padding, dilation, groups)
         self.size = tuple(size)
@@ -151,6 +201,8 @@ class ConvKernel(_Geometry):
     """The transpose of `Conv` in the kernel: from x (N, H, W, C_in) and g (N, H', W', C_out) to (K, K, C_in, C_out)"""
 
     __slots__ = ("kernel",)
+
+    first, second = (_CHANNELS_IN_GROUPS, _KERNEL_IN), (_CHANNELS_IN_GROUPS, _CHANNELS_IN_GROUPS)
 
     def __init__(self, kernel, stride=1, padding=0, dilation=1, groups: int = 1):
         super().__init__(stride, padding, dilation, groups)
@@ -193,6 +245,11 @@ class Unfold(Linear):
     def tangent(self, node, tangent):
         return Unfold(self.kernel, self.stride, self.padding)(tangent)
 
+    def batch(self, size, inputs, batched):
+        (x,) = inputs
+        out = self(fold_batch(x, 0))
+        return reshape(out, (*x.shape[:2], *out.shape[1:]))
+
 
 class Fold(Linear):
     """The transpose of `Unfold`: windows added up into an image of `shape`"""
@@ -209,6 +266,12 @@ class Fold(Linear):
 
     def gradient(self, out_grad, node):
         return Unfold(self.kernel, self.stride, self.padding)(out_grad)
+
+    def batch(self, size, inputs, batched):
+        (parts,) = inputs
+        n, *image = self.shape
+        out = Fold((size * n, *image), self.kernel, self.stride, self.padding)(fold_batch(parts, 0))
+        return reshape(out, (size, *self.shape))
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ Numbers are weak: an op with a `scalar` keeps the dtype of its Tensor within its
 import numpy as np
 
 from ..graph import Tensor, leaf
-from .kinds import Elementwise, PiecewiseConstant
+from . import series
+from .kinds import Broadcasting, Elementwise, PiecewiseConstant, zeros
 
 __all__ = [
     "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul",
@@ -55,6 +56,9 @@ class EWiseAdd(Elementwise):
     def gradient(self, out_grad, node):
         return out_grad, out_grad
 
+    def taylor(self, node, a, b):
+        return [node, *[series.total(*pair) for pair in zip(a[1:], b[1:])]]
+
 
 class AddScalar(ScalarOp):
     """a + scalar"""
@@ -69,6 +73,9 @@ class AddScalar(ScalarOp):
 
     def gradient(self, out_grad, node):
         return out_grad
+
+    def taylor(self, node, a):
+        return [node, *a[1:]]
 
 
 class EWiseMul(Elementwise):
@@ -86,6 +93,9 @@ class EWiseMul(Elementwise):
             multiply(out_grad, a) if node.needs(1) else None,
         )
 
+    def taylor(self, node, a, b):
+        return series.product(a, b, first=node)
+
 
 class MulScalar(ScalarOp):
     """a · scalar"""
@@ -97,6 +107,9 @@ class MulScalar(ScalarOp):
 
     def gradient(self, out_grad, node):
         return self(out_grad)
+
+    def taylor(self, node, a):
+        return series.each(node, self, a)
 
 
 class EWiseDiv(Elementwise):
@@ -112,6 +125,9 @@ class EWiseDiv(Elementwise):
         by_b = divide(out_grad, b)
         return by_b, negate(multiply(by_b, node)) if node.needs(1) else None
 
+    def taylor(self, node, a, b):
+        return series.quotient(a, b, first=node)
+
 
 class DivScalar(ScalarOp):
     """a / scalar"""
@@ -124,6 +140,9 @@ class DivScalar(ScalarOp):
     def gradient(self, out_grad, node):
         return self(out_grad)
 
+    def taylor(self, node, a):
+        return series.each(node, self, a)
+
 
 class ScalarDiv(ScalarOp):
     """scalar / a"""
@@ -135,6 +154,9 @@ class ScalarDiv(ScalarOp):
 
     def gradient(self, out_grad, node):
         return negate(multiply(out_grad, divide(node, node.inputs[0])))
+
+    def taylor(self, node, a):
+        return series.reciprocal(node, a)
 
 
 class EWisePow(Elementwise):
@@ -157,6 +179,25 @@ class EWisePow(Elementwise):
             by_b = out_grad * node * log(where(equal(a, 0), 1, a))
         return by_a, by_b
 
+    def taylor(self, node, a, b):
+        if all(coefficient is None for coefficient in b[1:]):
+            return self._constant_exponent(node, a, b[0])
+        # aᵇ = e^(b·ln a).  At a = 0, where the logarithm ends, the derivatives of b count for nothing.
+        zero = equal(a[0], 0)
+        safe = [where(zero, 1, a[0]), *a[1:]]
+        logarithm = series.integral(log(safe[0]), series.quotient(series.slope(safe), safe))
+        y = series.exponential(node, series.product(b, logarithm))
+        return [chosen(zero, *pair) for pair in zip(self._constant_exponent(node, a, b[0]), y)]
+
+    def _constant_exponent(self, node, a, b):
+        derivatives, factor = [node], b
+        for m in range(1, len(a)):
+            # b(b - 1)⋯·aᵇ⁻ᵐ: where a and the factor are both 0 it is 0, as in `gradient`
+            flat = logical_and(equal(a[0], 0), equal(factor, 0))
+            derivatives.append(factor * power(a[0], where(flat, 1, b - m)))
+            factor = factor * (b - m)
+        return series.composition(derivatives, a)
+
 
 class PowerScalar(ScalarOp):
     """aⁿ for a number n"""
@@ -169,11 +210,28 @@ class PowerScalar(ScalarOp):
     def gradient(self, out_grad, node):
         n = self.number
         if n == 0:
-            return leaf(np.zeros_like(out_grad.node.data))
+            return zeros(out_grad.shape, out_grad.dtype)
         if n == 1:
             return out_grad
         (a,) = node.inputs
         return multiply(out_grad, mul_scalar(a if n == 2 else power_scalar(a, n - 1), n))
+
+    def taylor(self, node, a):
+        n = self.number
+        if n == 0:
+            return [node, *[None] * (len(a) - 1)]
+        if not isinstance(n, complex) and float(n).is_integer():
+            power = series.power(a, int(n if n > 0 else -n))
+            return power if n > 0 else series.reciprocal(node, power)
+        # a·y' = n·y·a'.  At a = 0, where this says nothing, every coefficient is 0 or infinite.
+        zero = equal(a[0], 0)
+        safe, y = where(zero, 1, a[0]), [node]
+        for k in range(1, len(a)):
+            terms = [(n * j - (k - j), a[j], y[k - j]) for j in range(1, k + 1)]
+            rest = series.total(*[c * x * y for c, x, y in terms if x is not None and y is not None])
+            limit = None if rest is None else power_scalar(a[0], n - k) * series.binomial(n, k)
+            y.append(None if rest is None else where(zero, limit, rest / (safe * k)))
+        return y
 
 
 class ScalarPower(ScalarOp):
@@ -189,6 +247,10 @@ class ScalarPower(ScalarOp):
         slope = np.log(self.number) if self.number else 0.0
         return mul_scalar(multiply(out_grad, node), slope)
 
+    def taylor(self, node, a):
+        slope = float(np.log(self.number)) if self.number else 0.0
+        return series.exponential(node, series.each(a[0] * slope, lambda x: x * slope, a))
+
 
 class Conjugate(Elementwise):
     """The complex conjugate of a"""
@@ -201,6 +263,9 @@ class Conjugate(Elementwise):
     def gradient(self, out_grad, node):
         return conjugate(out_grad)
 
+    def taylor(self, node, a):
+        return series.each(node, self, a)
+
 
 class Negate(Elementwise):
     """-a"""
@@ -212,6 +277,9 @@ class Negate(Elementwise):
 
     def gradient(self, out_grad, node):
         return negate(out_grad)
+
+    def taylor(self, node, a):
+        return series.each(node, self, a)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -229,6 +297,9 @@ class Log(Elementwise):
     def gradient(self, out_grad, node):
         return divide(out_grad, node.inputs[0])
 
+    def taylor(self, node, a):
+        return series.integral(node, series.quotient(series.slope(a), a))
+
 
 class Log1p(Elementwise):
     """ln(1 + a)"""
@@ -240,6 +311,9 @@ class Log1p(Elementwise):
 
     def gradient(self, out_grad, node):
         return divide(out_grad, node.inputs[0] + 1)
+
+    def taylor(self, node, a):
+        return series.integral(node, series.quotient(series.slope(a), [a[0] + 1, *a[1:]]))
 
 
 class Exp(Elementwise):
@@ -253,6 +327,9 @@ class Exp(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, node)
 
+    def taylor(self, node, a):
+        return series.exponential(node, a)
+
 
 class Expm1(Elementwise):
     """eᵃ - 1"""
@@ -264,6 +341,9 @@ class Expm1(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, node + 1)
+
+    def taylor(self, node, a):
+        return series.exponential(exp(a[0]), a)
 
 
 class Sqrt(Elementwise):
@@ -277,6 +357,9 @@ class Sqrt(Elementwise):
     def gradient(self, out_grad, node):
         return divide(out_grad, node * 2)
 
+    def taylor(self, node, a):
+        return series.square_root(node, a)
+
 
 class Square(Elementwise):
     """a²"""
@@ -288,6 +371,9 @@ class Square(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, node.inputs[0] * 2)
+
+    def taylor(self, node, a):
+        return series.product(a, a, first=node)
 
 
 class Abs(Elementwise):
@@ -301,6 +387,10 @@ class Abs(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, sign(node.inputs[0]))
 
+    def taylor(self, node, a):
+        side = sign(a[0])
+        return series.each(node, lambda x: multiply(x, side), a)
+
 
 class Sin(Elementwise):
     """sin a"""
@@ -312,6 +402,9 @@ class Sin(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, cos(node.inputs[0]))
+
+    def taylor(self, node, a):
+        return series.sine_and_cosine(node, cos(a[0]), a)[0]
 
 
 class Cos(Elementwise):
@@ -325,6 +418,9 @@ class Cos(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, negate(sin(node.inputs[0])))
 
+    def taylor(self, node, a):
+        return series.sine_and_cosine(sin(a[0]), node, a)[1]
+
 
 class Tan(Elementwise):
     """tan a.  d/da = 1 + tan²a"""
@@ -336,6 +432,9 @@ class Tan(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, square(node) + 1)
+
+    def taylor(self, node, a):
+        return series.tangent(node, square(node) + 1, 1, a)
 
 
 class Arctan(Elementwise):
@@ -349,6 +448,10 @@ class Arctan(Elementwise):
     def gradient(self, out_grad, node):
         return divide(out_grad, square(node.inputs[0]) + 1)
 
+    def taylor(self, node, a):
+        squared = series.product(a, a)
+        return series.integral(node, series.quotient(series.slope(a), [squared[0] + 1, *squared[1:]]))
+
 
 class Tanh(Elementwise):
     """tanh a.  d/da = 1 - tanh²a"""
@@ -360,6 +463,10 @@ class Tanh(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, 1 - square(node))
+
+    def taylor(self, node, a):
+        # 1 - tanh²a = 4·σ(2a)·σ(-2a) keeps its digits where tanh a is near ±1
+        return series.tangent(node, sigmoid(a[0] * 2) * sigmoid(a[0] * -2) * 4, -1, a)
 
 
 class Sigmoid(Elementwise):
@@ -377,6 +484,9 @@ class Sigmoid(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, node * (1 - node))
 
+    def taylor(self, node, a):
+        return series.logistic(node, sigmoid(negate(a[0])), a)
+
 
 class Softplus(Elementwise):
     """ln(1 + eᵃ), stable at both ends.  d/da = σ(a)"""
@@ -389,6 +499,10 @@ class Softplus(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, sigmoid(node.inputs[0]))
 
+    def taylor(self, node, a):
+        s = series.logistic(sigmoid(a[0]), sigmoid(negate(a[0])), a)
+        return series.integral(node, series.product(s, series.slope(a)))
+
 
 class ReLU(Elementwise):
     """max(a, 0), with derivative 0 at 0"""
@@ -400,6 +514,10 @@ class ReLU(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, greater(node.inputs[0], 0))
+
+    def taylor(self, node, a):
+        positive = greater(a[0], 0)
+        return series.each(node, lambda x: where(positive, x, 0), a)
 
 
 class SiLU(Elementwise):
@@ -414,6 +532,9 @@ class SiLU(Elementwise):
         (a,) = node.inputs
         s = sigmoid(a)
         return multiply(out_grad, s + a * s * (1 - s))
+
+    def taylor(self, node, a):
+        return series.product(a, series.logistic(sigmoid(a[0]), sigmoid(negate(a[0])), a), first=node)
 
 
 _GELU_SCALE = float(np.sqrt(2 / np.pi))
@@ -439,6 +560,14 @@ class GELU(Elementwise):
         inner = (squared * (3 * _GELU_CUBIC) + 1) * _GELU_SCALE
         return multiply(out_grad, (t + 1 + a * (1 - square(t)) * inner) * 0.5)
 
+    def taylor(self, node, a):
+        near = [clip(a[0], -12, 12), *a[1:]]  # as in `gradient`
+        cube = series.product(series.product(near, near), near)
+        inner = [series.total(x, None if c is None else c * _GELU_CUBIC) for x, c in zip(near, cube)]
+        inner = series.each(inner[0] * _GELU_SCALE, lambda x: x * _GELU_SCALE, inner)
+        t = Tanh().taylor(tanh(inner[0]), inner)
+        return series.product(series.each(a[0] * 0.5, lambda x: x * 0.5, a), [t[0] + 1, *t[1:]], first=node)
+
 
 # --------------------------------------------------------------------------------------------------------------------
 # Choices
@@ -454,6 +583,14 @@ class Extremum(Elementwise):
             multiply(out_grad, TieShare()(node.inputs[i], node.inputs[1 - i], node)) if node.needs(i) else None
             for i in (0, 1)
         )
+
+    def taylor(self, node, a, b):
+        shares = TieShare()(a[0], b[0], node), TieShare()(b[0], a[0], node)
+
+        def taken(x, share):  # not share·x alone: 0·∞ would be nan
+            return None if x is None else where(share, multiply(share, x), 0)
+
+        return [node, *[series.total(taken(x, shares[0]), taken(y, shares[1])) for x, y in zip(a[1:], b[1:])]]
 
 
 class Maximum(Extremum):
@@ -474,7 +611,7 @@ class Minimum(Extremum):
         return np.minimum(a, b)
 
 
-class TieShare(PiecewiseConstant):
+class TieShare(Broadcasting, PiecewiseConstant):
     """The part of `chosen` = max(a, b) (or min) that came from a: 1, 0, or ½ at a tie"""
 
     __slots__ = ()
@@ -482,6 +619,11 @@ class TieShare(PiecewiseConstant):
     def compute(self, a, b, chosen):
         dtype = chosen.dtype if chosen.dtype.kind == "f" else float
         return np.where(a == b, 0.5, a == chosen).astype(dtype)
+
+
+def chosen(condition, x, y):
+    """x where the condition holds, else y; None stands for 0."""
+    return None if x is None and y is None else where(condition, 0 if x is None else x, 0 if y is None else y)
 
 
 class Where(Elementwise):
@@ -494,12 +636,15 @@ class Where(Elementwise):
 
     def gradient(self, out_grad, node):
         condition = node.inputs[0]
-        zero = leaf(np.zeros((), out_grad.dtype))
+        zero = zeros((), out_grad.dtype)
         return (
             None,
             where(condition, out_grad, zero) if node.needs(1) else None,
             where(condition, zero, out_grad) if node.needs(2) else None,
         )
+
+    def taylor(self, node, condition, a, b):
+        return [node, *[chosen(condition[0], *pair) for pair in zip(a[1:], b[1:])]]
 
 
 class Clip(Elementwise):
@@ -516,12 +661,16 @@ class Clip(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, equal(node.inputs[0], node))
 
+    def taylor(self, node, a):
+        inside = equal(a[0], node)
+        return series.each(node, lambda x: where(inside, x, 0), a)
+
 
 # --------------------------------------------------------------------------------------------------------------------
 # Piecewise constant
 
 
-class Step(PiecewiseConstant):
+class Step(Broadcasting, PiecewiseConstant):
     """A NumPy ufunc whose derivative is zero (a comparison, `sign`, `floor`, a logical function), maybe with a number
     as its second argument."""
 

@@ -7,6 +7,8 @@ that a program that is traced sees them.
 import numpy as np
 
 from ..graph import Tensor, TensorOp
+from .kinds import Broadcasting, Linear, PiecewiseConstant, all_batched, behind_batch
+from .movement import moveaxis, permute, reshape
 
 __all__ = [
     "GetItem", "Indexed", "PLACE", "PutAlongAxis", "Scatter", "TakeAlongAxis", "embedding_lookup", "get_item",
@@ -39,7 +41,54 @@ class Indexed(TensorOp):
 
     def is_basic(self) -> bool:
         """Whether NumPy answers with a view: no element can be named twice."""
-        return all(entry is None or entry is ... or isinstance(entry, (int, slice)) for entry in self.index)
+        return all(_is_plain(entry) or isinstance(entry, int) for entry in self.index)
+
+    def placed(self, ndim: int, tensors, batched) -> tuple[int | None, int]:
+        """Where the axes of the advanced indices come in the result for an example of `ndim` dimensions, and how many
+        they are.
+
+        NumPy broadcasts the advanced indices (arrays, and the ints beside them) with each other.  Their axes come where
+        they stand, if they stand side by side; otherwise in front, for which the place is None.
+        """
+        tensors = iter([_Shape(x.ndim - b, x.dtype) for x, b in zip(tensors, batched)])
+        index = [next(tensors) if entry is PLACE else entry for entry in self.index]
+        advanced = [i for i, entry in enumerate(index) if not _is_plain(entry)]
+        arrays = [index[i] if isinstance(index[i], _Shape) else np.asarray(index[i]) for i in advanced]
+        count = max([1 if array.dtype == bool else array.ndim for array in arrays], default=0)
+        if not advanced or advanced[-1] - advanced[0] >= len(advanced):
+            return None, count
+        used = sum(array.ndim if array.dtype == bool else 1 for array in arrays)
+        used += sum(isinstance(entry, slice) for entry in index)
+        return sum(ndim - used if entry is ... else 1 for entry in index[: advanced[0]]), count
+
+    def each_by_its_own(self, size: int, count: int, tensors, batched) -> list:
+        """Index Tensors with the batch in front of the `count` axes that the advanced indices broadcast to."""
+        for x, b in zip(tensors, batched):
+            if b and x.dtype == bool:
+                raise ValueError(
+                    "a boolean mask that differs between the examples of vmap takes another number of elements from "
+                    "each; choose with needle.where(mask, a, b) instead of a[mask]"
+                )
+        return [
+            reshape(x, (size, *(1,) * (count + 1 - x.ndim), *x.shape[1:])) if b else x for x, b in zip(tensors, batched)
+        ]
+
+
+class _Shape:
+    """What is known of an index array without looking at it."""
+
+    def __init__(self, ndim: int, dtype):
+        self.ndim, self.dtype = ndim, dtype
+
+
+def _is_plain(entry) -> bool:
+    """Whether an entry of an index is a slice, None or `...`."""
+    return entry is None or entry is ... or isinstance(entry, slice)
+
+
+def _numbers_of_examples(size: int, count: int):
+    """0 … size-1, to stand before index arrays that broadcast to `count` axes."""
+    return np.arange(size).reshape(size, *(1,) * count)
 
 
 class GetItem(Indexed):
@@ -56,6 +105,25 @@ class GetItem(Indexed):
 
     def tangent(self, node, tangent, *_):
         return self(tangent, *node.inputs[1:])
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        (a, *tensors), (in_a, *batched) = inputs, batched
+        place, count = self.placed(a.ndim - in_a, tensors, batched)
+        if not any(batched):
+            out = GetItem((slice(None), *self.index))(a, *tensors)
+            return moveaxis(out, count, 0) if place is None else out
+        tensors = self.each_by_its_own(size, count, tensors, batched)
+        if not in_a:
+            return moveaxis(GetItem(self.index)(a, *tensors), place or 0, 0)
+        out = GetItem((_numbers_of_examples(size, count), *self.index))(a, *tensors)
+        if place:  # the example's advanced axes came to the front with the batch
+            out = permute(
+                out,
+                (0, *range(count + 1, count + 1 + place), *range(1, count + 1), *range(count + 1 + place, out.ndim)),
+            )
+        return out
 
 
 class Scatter(Indexed):
@@ -83,6 +151,21 @@ class Scatter(Indexed):
 
     def tangent(self, node, tangent, *_):
         return self(tangent, *node.inputs[1:])
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        tensors, shape = inputs[1:], (size, *self.shape)
+        place, count = self.placed(len(self.shape), tensors, batched[1:])
+        (g,) = all_batched(size, inputs[:1], batched[:1])
+        if not any(batched[1:]):
+            return Scatter((slice(None), *self.index), shape)(moveaxis(g, 0, count) if place is None else g, *tensors)
+        if place:
+            g = permute(
+                g, (0, *range(1 + place, 1 + place + count), *range(1, 1 + place), *range(1 + place + count, g.ndim))
+            )
+        tensors = self.each_by_its_own(size, count, tensors, batched[1:])
+        return Scatter((_numbers_of_examples(size, count), *self.index), shape)(g, *tensors)
 
 
 def _add_rows(out, rows, g) -> None:
@@ -113,6 +196,12 @@ class TakeAlongAxis(TensorOp):
     def tangent(self, node, tangent, _):
         return self(tangent, node.inputs[1])
 
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        inputs = [x if b else reshape(x, (1, *x.shape)) for x, b in zip(inputs, batched)]
+        return TakeAlongAxis(*behind_batch(self.axis, inputs[0].ndim - 1))(*inputs)
+
 
 class PutAlongAxis(TensorOp):
     """Zeros of `shape` to which g is added along `axis` at the indices of an index Tensor"""
@@ -139,6 +228,14 @@ class PutAlongAxis(TensorOp):
 
     def tangent(self, node, tangent, _):
         return self(tangent, node.inputs[1])
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        (g,), indices = all_batched(size, inputs[:1], batched[:1]), inputs[1]
+        if not batched[1]:
+            indices = reshape(indices, (1, *indices.shape))
+        return PutAlongAxis(*behind_batch(self.axis, len(self.shape)), (size, *self.shape))(g, indices)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -178,8 +275,20 @@ def embedding_lookup(weight: Tensor, indices) -> Tensor:
 
 def whole_numbers(values, name: str):
     """`values` (a Tensor or array) as integers, or an error that names the first one that is not whole."""
-    array = values.node.data if isinstance(values, Tensor) else values
-    wrong = ~(np.floor(array) == array)
-    if wrong.any():
-        raise ValueError(f"{name} needs whole numbers as indices, got {array[wrong].flat[0]}")
-    return values.astype(np.int64)
+    op = WholeNumbers(name)
+    return op(values) if isinstance(values, Tensor) else op.compute(values)
+
+
+class WholeNumbers(Broadcasting, PiecewiseConstant):
+    """The numbers as integers; ValueError for one that is not whole"""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def compute(self, a):
+        wrong = ~(np.floor(a) == a)
+        if wrong.any():
+            raise ValueError(f"{self.name} needs whole numbers as indices, got {a[wrong].flat[0]}")
+        return a.astype(np.int64)

@@ -3,7 +3,13 @@
 `Elementwise` ops broadcast as NumPy does: their rules are written at the shape of the output, and the partial adjoints
 are summed back over the axes that were stretched.  Their tangents follow from the same rules, since the Jacobian is
 diagonal.  `Linear` ops are their own tangent; `Multilinear` ones are the sum of themselves with one input exchanged.
+
+The rule for a batch, `batch(size, inputs, batched)`, gets Tensors that have the batch as axis 0 where `batched` says
+so, and returns one that has: mostly the same op, with its axes counted behind the batch.
 """
+
+import itertools
+import math
 
 import numpy as np
 
@@ -22,7 +28,11 @@ class Linear(TensorOp):
     __slots__ = ()
 
     def tangent(self, node, *tangents):
-        return self(*[leaf(np.zeros_like(x.node.data)) if t is None else t for x, t in zip(node.inputs, tangents)])
+        return self(*[zeros(x.shape, x.dtype) if t is None else t for x, t in zip(node.inputs, tangents)])
+
+    def taylor(self, node, *series):
+        later = [series_[1:] for series_ in series]
+        return [node, *[None if _all_zero(terms) else self.tangent(node, *terms) for terms in zip(*later)]]
 
 
 class Multilinear(TensorOp):
@@ -38,6 +48,28 @@ class Multilinear(TensorOp):
                 term = self(*inputs[:i], tangent, *inputs[i + 1 :])
                 total = term if total is None else total + term
         return total
+
+    def taylor(self, node, *series):
+        return [node, *[self._coefficient(k, series) for k in range(1, len(series[0]))]]
+
+    def _coefficient(self, k: int, series):
+        """Coefficient k: the sum over all ways to take coefficients of the inputs whose indices add up to k."""
+        total = None
+        for indices in itertools.product(range(k + 1), repeat=len(series)):
+            terms = [x[i] for x, i in zip(series, indices)]
+            if sum(indices) == k and not any(term is None for term in terms):
+                total = self(*terms) if total is None else total + self(*terms)
+        return total
+
+
+class Broadcasting(TensorOp):
+    """Works element by element, after its inputs were broadcast as NumPy does."""
+
+    __slots__ = ()
+
+    def batch(self, size, inputs, batched):
+        ndim = max(x.ndim - b for x, b in zip(inputs, batched))
+        return self(*[beside(x, ndim) if b else x for x, b in zip(inputs, batched)])
 
 
 class PiecewiseConstant(TensorOp):
@@ -65,6 +97,12 @@ class SumTo(Linear):
     def gradient(self, out_grad, node):
         return BroadcastTo(node.inputs[0].shape)(out_grad)
 
+    def batch(self, size, inputs, batched):
+        (a,) = inputs
+        missing = a.ndim - 1 - len(self.shape)
+        out = SumTo((size, *(1,) * missing, *self.shape))(a)
+        return Reshape((size, *self.shape))(out) if missing else out
+
 
 class BroadcastTo(Linear):
     """Repeat along new leading axes and axes of length 1 until the shape is `shape`."""
@@ -79,6 +117,9 @@ class BroadcastTo(Linear):
 
     def gradient(self, out_grad, node):
         return SumTo(node.inputs[0].shape)(out_grad)
+
+    def batch(self, size, inputs, batched):
+        return BroadcastTo((size, *self.shape))(beside(inputs[0], len(self.shape)))
 
 
 class Reshape(Linear):
@@ -95,8 +136,16 @@ class Reshape(Linear):
     def gradient(self, out_grad, node):
         return Reshape(node.inputs[0].node.data.shape)(out_grad)
 
+    def batch(self, size, inputs, batched):
+        (a,) = inputs
+        shape = self.shape
+        if -1 in shape:  # NumPy would not know the length in a batch of 0
+            known = -math.prod(shape)
+            shape = tuple([math.prod(a.shape[1:]) // known if known and n == -1 else n for n in shape])
+        return Reshape((size, *shape))(a)
 
-class Cast(Linear):
+
+class Cast(Broadcasting, Linear):
     """The same numbers in another floating or complex dtype; to a real dtype, the real part."""
 
     __slots__ = ("dtype",)
@@ -114,7 +163,7 @@ class Cast(Linear):
         return Cast(dtype)(out_grad) if dtype.kind in "fc" else out_grad  # the adjoint of an integer is no integer
 
 
-class Elementwise(TensorOp):
+class Elementwise(Broadcasting):
     """yᵢ = f(x₁ᵢ, x₂ᵢ, …) after broadcasting.
 
     `gradient` returns out_grad·∂f/∂xₖ at the output's shape.  The walk sums it back to the input's, by `fit`.
@@ -124,10 +173,6 @@ class Elementwise(TensorOp):
 
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
-
-    def batch(self, size, inputs, batched):
-        ndim = max(x.ndim - b for x, b in zip(inputs, batched))
-        return self(*[beside(x, ndim) if b else x for x, b in zip(inputs, batched)])
 
     def tangent(self, node, *tangents):
         total = None
@@ -142,10 +187,24 @@ class Elementwise(TensorOp):
         return total
 
 
+def _all_zero(terms) -> bool:
+    return all(term is None for term in terms)
+
+
 def beside(x, ndim: int):
     """A batched payload with axes of length 1 behind the batch, so that its examples broadcast as `ndim`-d ones."""
     missing = ndim - (x.ndim - 1)
     return x if missing <= 0 else Reshape((x.shape[0], *(1,) * missing, *x.shape[1:]))(x)
+
+
+def all_batched(size: int, inputs, batched) -> list:
+    """The inputs of a `batch` rule, those that all examples share repeated for each."""
+    return [x if b else BroadcastTo((size, *x.shape))(x) for x, b in zip(inputs, batched)]
+
+
+def zeros(shape, dtype):
+    """A Tensor of zeros: a constant."""
+    return leaf(np.zeros(shape, dtype))
 
 
 def sum_to(array, shape):
@@ -170,3 +229,8 @@ def normalize_axes(axes, ndim: int) -> tuple[int, ...]:
     if len(set(result)) != len(result):
         raise ValueError(f"axes {axes} name an axis twice")
     return tuple(result)
+
+
+def behind_batch(axes, ndim: int) -> tuple[int, ...]:
+    """`axes` of an example of `ndim` dimensions (as in `normalize_axes`), counted with a batch in front."""
+    return tuple([axis + 1 for axis in normalize_axes(axes, ndim)])

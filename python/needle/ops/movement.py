@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..graph import Tensor, TensorTuple, TensorTupleOp
-from .kinds import BroadcastTo, Linear, Reshape, SumTo, normalize_axes
+from .kinds import Broadcasting, BroadcastTo, Linear, Reshape, SumTo, all_batched, behind_batch, normalize_axes
 
 __all__ = [
     "Concatenate", "Copy", "Dilate", "Flip", "Identity", "Pad", "Permute", "Split",
@@ -12,7 +12,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Identity(Linear):
+class Identity(Broadcasting, Linear):
     """a, as a new value"""
 
     __slots__ = ()
@@ -55,6 +55,11 @@ class Transpose(Linear):
     def gradient(self, out_grad, node):
         return self(out_grad)
 
+    def batch(self, size, inputs, batched):
+        i, j = (-2, -1) if self.axes is None else self.axes
+        ndim = inputs[0].ndim - 1
+        return Transpose(behind_batch(i, ndim) + behind_batch(j, ndim))(*inputs)
+
 
 class Permute(Linear):
     """Axis i of the result is axis `axes[i]` of a, as `numpy.transpose`; None reverses all axes"""
@@ -73,6 +78,10 @@ class Permute(Linear):
         axes = normalize_axes(self.axes, out_grad.ndim)
         return Permute(tuple([axes.index(i) for i in range(len(axes))]))(out_grad)
 
+    def batch(self, size, inputs, batched):
+        ndim = inputs[0].ndim - 1
+        return Permute((0, *behind_batch(range(ndim)[::-1] if self.axes is None else self.axes, ndim)))(*inputs)
+
 
 class Flip(Linear):
     """Reverse the order of elements along `axes` (None: all)"""
@@ -87,6 +96,9 @@ class Flip(Linear):
 
     def gradient(self, out_grad, node):
         return self(out_grad)
+
+    def batch(self, size, inputs, batched):
+        return Flip(behind_batch(self.axes, inputs[0].ndim - 1))(*inputs)
 
 
 class Dilate(Linear):
@@ -115,6 +127,11 @@ class Dilate(Linear):
 
     def gradient(self, out_grad, node):
         return UnDilate(self.axes, self.dilation)(out_grad)
+
+    def batch(self, size, inputs, batched):
+        ndim = inputs[0].ndim - 1
+        axes = behind_batch([axis for axis in self.axes if -ndim <= axis < ndim], ndim)
+        return type(self)(axes, self.dilation)(*inputs)
 
 
 class UnDilate(Dilate):
@@ -154,6 +171,9 @@ class Pad(Linear):
     def gradient(self, out_grad, node):
         return Pad([(-before, -after) for before, after in self.widths])(out_grad)
 
+    def batch(self, size, inputs, batched):
+        return Pad([(0, 0), *self.widths])(*inputs)
+
 
 class Stack(Linear):
     """Join Tensors of one shape along a new axis"""
@@ -172,6 +192,10 @@ class Stack(Linear):
     def gradient(self, out_grad, node):
         return tuple(Split(self.axis)(out_grad))
 
+    def batch(self, size, inputs, batched):
+        inputs = all_batched(size, inputs, batched)
+        return Stack(*behind_batch(self.axis, inputs[0].ndim))(*inputs)
+
 
 class Split(TensorTupleOp):
     """The slices along `axis`, which is removed: the inverse of `Stack`"""
@@ -189,6 +213,11 @@ class Split(TensorTupleOp):
 
     def tangent(self, node, tangent):
         return self(tangent)
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        return Split(*behind_batch(self.axis, inputs[0].ndim - 1))(*inputs)
 
 
 class Concatenate(Linear):
@@ -213,6 +242,10 @@ class Concatenate(Linear):
             grads.append(out_grad[(slice(None),) * axis + (slice(start, stop),)] if node.needs(i) else None)
             start = stop
         return tuple(grads)
+
+    def batch(self, size, inputs, batched):
+        inputs = all_batched(size, inputs, batched)
+        return Concatenate(*behind_batch(self.axis, inputs[0].ndim - 1))(*inputs)
 
 
 def _several(name: str, args) -> tuple:

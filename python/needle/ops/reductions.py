@@ -1,16 +1,19 @@
 """Reductions: sums, means, extrema, and the stable logarithms of sums of exponentials."""
 
+import math
+
 import numpy as np
 
 from ..graph import Tensor, TensorOp
+from . import series
 from .elementwise import exp, multiply, square
-from .kinds import BroadcastTo, Linear, PiecewiseConstant, add_reduce, normalize_axes
+from .kinds import BroadcastTo, Linear, PiecewiseConstant, add_reduce, behind_batch, normalize_axes
 from .movement import reshape
 
 __all__ = [
     "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "ReduceExtremum", "ReduceTieShare", "Reduction",
-    "Softmax", "Summation", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean", "min", "softmax", "sum", "summation",
-    "var",
+    "Softmax", "Summation", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean", "min", "softmax", "sum",
+    "summation", "var",
 ]  # fmt: skip
 
 
@@ -39,6 +42,10 @@ class Reduction(TensorOp):
         """`reduced`, of the output's shape, laid beside the input so that it broadcasts."""
         shape = self.kept(node.inputs[0].shape)
         return reduced if reduced.shape == shape else reshape(reduced, shape)
+
+    def batch(self, size, inputs, batched):
+        inputs = [x if b else reshape(x, (1, *x.shape)) for x, b in zip(inputs, batched)]
+        return type(self)(behind_batch(self.axes, inputs[0].ndim - 1), self.keepdims)(*inputs)
 
 
 class Summation(Reduction, Linear):
@@ -91,6 +98,8 @@ class ReduceExtremum(Reduction):
         share = ReduceTieShare(self.axes)(node.inputs[0], self.spread(node, node))
         return Summation(self.axes, self.keepdims)(multiply(share, tangent))
 
+    taylor = Linear.taylor  # the shares are constants
+
 
 class Max(ReduceExtremum):
     """max a over axes"""
@@ -131,6 +140,13 @@ class ArgExtremum(PiecewiseConstant):
     def compute(self, a):
         return self.function(a, axis=self.axis, keepdims=self.keepdims)
 
+    def batch(self, size, inputs, batched):
+        (a,) = inputs
+        if self.axis is not None:
+            return ArgExtremum(self.function, *behind_batch(self.axis, a.ndim - 1), self.keepdims)(a)
+        out = ArgExtremum(self.function, 1)(reshape(a, (size, math.prod(a.shape[1:]))))
+        return reshape(out, (size, *(1,) * (a.ndim - 1))) if self.keepdims else out
+
 
 class LogSumExp(Reduction):
     """ln Σ eᵃ over axes, with the largest element taken out first so that nothing overflows"""
@@ -147,6 +163,10 @@ class LogSumExp(Reduction):
     def gradient(self, out_grad, node):
         # softmax(a), not exp(a - node): the difference of two large numbers has lost what softmax keeps
         return multiply(Softmax(self.axes)(node.inputs[0]), self.spread(out_grad, node))
+
+    def taylor(self, node, a):
+        _, slopes = softmax_series(Softmax(self.axes)(a[0]), a, self.axes)
+        return series.integral(node, [None if z is None else reshape(z, node.shape) for z in slopes])
 
 
 def _inexact(a):
@@ -178,6 +198,14 @@ class LogSoftmax(TensorOp):
     def gradient(self, out_grad, node):
         return out_grad - multiply(exp(node), Summation(self.axis, keepdims=True)(out_grad))
 
+    def batch(self, size, inputs, batched):
+        return LogSoftmax(*behind_batch(self.axis, inputs[0].ndim - 1))(*inputs)
+
+    def taylor(self, node, a):
+        _, slopes = softmax_series(exp(node), a, self.axis)
+        normalizer = series.integral(None, slopes)
+        return [node, *[series.total(x, series.negated(z)) for x, z in zip(a[1:], normalizer[1:])]]
+
 
 class Softmax(TensorOp):
     """eᵃ / Σ eᵃ along `axis` (an int, a tuple, or None for all), the last one by default"""
@@ -196,6 +224,23 @@ class Softmax(TensorOp):
     def gradient(self, out_grad, node):
         weighted = multiply(out_grad, node)
         return weighted - multiply(node, Summation(self.axis, keepdims=True)(weighted))
+
+    def batch(self, size, inputs, batched):
+        return Softmax(behind_batch(self.axis, inputs[0].ndim - 1))(*inputs)
+
+    def taylor(self, node, a):
+        return softmax_series(node, a, self.axis)[0]
+
+
+def softmax_series(s0, a, axes) -> tuple[list, list]:
+    """The series of s = softmax a, which begins with s0, and of z' for z = ln Σ eᵃ:  z' = Σ s·a',  s' = s·(a' - z')."""
+    s, slopes, inner, da = [s0], [], [], series.slope(a)
+    for k in range(len(da)):
+        weighted = series.coefficient(s, da, k)
+        slopes.append(None if weighted is None else Summation(axes, keepdims=True)(weighted))
+        inner.append(series.negated(slopes[k]))
+        s.append(series.divided(series.total(weighted, series.coefficient(s, inner, k)), k + 1))
+    return s, slopes
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -1,8 +1,7 @@
 """Tuples of Tensors as values: making one, taking an item out."""
 
-import numpy as np
-
-from ..graph import Tensor, TensorOp, TensorTuple, TensorTupleOp, leaf
+from ..graph import Tensor, TensorOp, TensorTuple, TensorTupleOp
+from .kinds import Linear, all_batched, zeros
 
 __all__ = [
     "FusedAddScalars", "MakeTensorTuple", "TupleGetItem", "fused_add_scalars", "make_tuple", "tuple_get_item",
@@ -19,6 +18,14 @@ class MakeTensorTuple(TensorTupleOp):
 
     def gradient(self, out_grad, node):
         return tuple(out_grad)
+
+    def tangent(self, node, *tangents):
+        return self(*[zeros(x.shape, x.dtype) if t is None else t for x, t in zip(node.inputs, tangents)])
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        return self(*all_batched(size, inputs, batched))
 
 
 class TupleGetItem(TensorOp):
@@ -38,10 +45,17 @@ class TupleGetItem(TensorOp):
         return arrays[self.index]
 
     def gradient(self, out_grad, node):
-        arrays = node.inputs[0].node.data
-        zero = [leaf(np.zeros_like(array)) for array in arrays]
-        zero[self.index] = out_grad
-        return MakeTensorTuple()(*zero)
+        items = [zeros(array.shape, array.dtype) for array in node.inputs[0].node.data]
+        items[self.index] = out_grad
+        return MakeTensorTuple()(*items)
+
+    def tangent(self, node, tangent):
+        return self(tangent)
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        return self(*inputs)
 
 
 class FusedAddScalars(TensorTupleOp):
@@ -60,6 +74,11 @@ class FusedAddScalars(TensorTupleOp):
 
     def tangent(self, node, tangent):
         return make_tuple(tangent, tangent)
+
+    taylor = Linear.taylor
+
+    def batch(self, size, inputs, batched):
+        return self(*inputs)
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Box, Frame, Node, Op, Tensor, call, frame, new_handle, special
-from ..ops.indexing import get_item
-from ..ops.movement import broadcast_to, moveaxis, stack
+from ..graph import Box, Frame, Node, Op, Tensor, frame, new_handle, special
+from ..ops.movement import broadcast_to, moveaxis
+from ..ops.slices import one_by_one
 from .trees import Tree, hand_back, node_of, tensor_of
 
 
@@ -76,22 +76,6 @@ class Batched(Box):
     def size(self) -> int:
         data = self.payload.data
         return (data[0] if self.payload.holds_tuple() else data).shape[0]
-
-
-def one_by_one(op: Op, size: int, inputs: list[Tensor], batched: list[bool]):
-    """Compute slice by slice and stack: for an op that has no batching rule, a user's own."""
-    if size == 0:  # what one example would give, of which there are none
-        like = call(op, tuple([_one_of_none(x) if b else x.node for x, b in zip(inputs, batched)]))
-        return new_handle(Node(None, (), np.zeros((0, *like.data.shape), like.data.dtype), False))
-    results = [
-        new_handle(call(op, tuple([get_item(x, i).node if b else x.node for x, b in zip(inputs, batched)])))
-        for i in range(size)
-    ]
-    return stack(results, 0)
-
-
-def _one_of_none(x: Tensor) -> Node:
-    return Node(None, (), np.zeros(x.shape[1:], x.dtype), False)
 
 
 def vmap(fun: Callable, in_axes=0, out_axes=0, randomness: str = "different") -> Callable:
