@@ -118,8 +118,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("data_dir", help="the folder with train-images-idx3-ubyte.gz and the three other files")
     parser.add_argument("--epochs", type=int, default=10, help="passes over the training images (default: %(default)s)")
     options = parser.parse_args(arguments)
-    errors = train_mnist(epochs=options.epochs, data_dir=options.data_dir)
-    print("train: {:.2%} wrong, loss {:.4f};  test: {:.2%} wrong, loss {:.4f}".format(*errors))
+    if options.epochs < 1:
+        parser.error(f"--epochs must be 1 or more, got {options.epochs}")
+    try:
+        result = train_mnist(epochs=options.epochs, data_dir=options.data_dir)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    print("train: {:.2%} wrong, loss {:.4f};  test: {:.2%} wrong, loss {:.4f}".format(*result))
 
 
 if __name__ == "__main__":

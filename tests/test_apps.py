@@ -1,0 +1,107 @@
+"""The programs in apps/, run small: what they print, the pictures that they leave, and how they refuse."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+APPS = Path(__file__).resolve().parent.parent / "apps"
+
+
+def run(name: str, *arguments: str, ok: bool = True, **environment: str) -> str:
+    """What `python apps/NAME.py ARGUMENTS` prints; its errors, if it is not to be `ok`."""
+    search = os.pathsep.join(path for path in sys.path if path)
+    done = subprocess.run(
+        [sys.executable, str(APPS / f"{name}.py"), *arguments],
+        env={**os.environ, "PYTHONPATH": search, "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    assert (done.returncode == 0) == ok, done.stdout + done.stderr
+    return done.stdout if ok else done.stderr
+
+
+def size_of_png(path: Path) -> tuple[int, int]:
+    """Width and height, from the file's header."""
+    header = path.read_bytes()[:24]
+    assert header[:8] == b"\x89PNG\r\n\x1a\n", f"{path} is no PNG"
+    return int.from_bytes(header[16:20]), int.from_bytes(header[20:24])
+
+
+def test_derivatives_of_sin_are_its_derivatives(tmp_path):
+    printed = run("derivatives", "--output", str(tmp_path / "sin.png"))
+    assert len(re.findall(r"^  sin.* largest error", printed, re.MULTILINE)) == 7  # sin and six derivatives
+    largest = float(re.search(r"largest error of all: (\S+)", printed)[1])
+    assert largest < 1e-14  # kπ/2 in the closed form is rounded: a few units in the last place of 2π + 3π
+    assert min(size_of_png(tmp_path / "sin.png")) > 400
+
+
+def test_the_demo_learns_and_draws_even_in_two_epochs(tmp_path):
+    printed = run("digits", "--epochs", "2", "--output", str(tmp_path / "new" / "digits.png"))
+    accuracies = re.findall(r"^(\w+) reads ([\d.]+)% of the test digits", printed, re.MULTILINE)
+    assert [name for name, _ in accuracies] == ["MLP", "ResNet"]
+    assert all(float(percent) > 80 for _, percent in accuracies)
+    assert min(size_of_png(tmp_path / "new" / "digits.png")) > 400
+
+
+def test_the_demo_is_the_same_each_time(tmp_path):
+    def losses(seed):
+        printed = run("digits", "--epochs", "1", "--seed", seed, "--output", str(tmp_path / "digits.png"))
+        return re.findall(r"^ +1 +[\d.]+ +[\d.]+", printed, re.MULTILINE)
+
+    first, again, other = losses("3"), losses("3"), losses("4")
+    assert len(first) == 2
+    assert first == again != other
+
+
+@pytest.mark.parametrize("model", ["lstm", "transformer"])
+def test_a_letter_model_writes_letters_of_its_text(model, tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the needle and the thread; " * 150, encoding="utf-8")
+    options = ["--model", model, "--text", str(text), "--epochs", "2", "--length", "30", "--begin", "the"]
+    printed = run("char_lm", *options)
+    bits = [float(number) for number in re.findall(r"^epoch \d+: ([\d.]+) bits", printed, re.MULTILINE)]
+    assert len(bits) == 2 and bits[-1] < np.log2(len(set(text.read_text())))  # better than knowing nothing
+    samples = re.findall(r"^    (the.*)$", printed, re.MULTILINE)
+    assert samples and all(set(sample) <= set(text.read_text()) for sample in samples)
+    assert printed.splitlines()[:-1] == run("char_lm", *options).splitlines()[:-1]  # all but the seconds that it took
+
+
+def test_the_text_of_the_letter_model_is_the_documents():
+    from char_lm import documents
+
+    assert "needle computes derivatives" in documents() and len(documents()) > 10_000
+
+
+@pytest.mark.parametrize("name", ["digits", "derivatives", "char_lm", "mlp_resnet"])
+def test_help_names_the_options(name):
+    assert "usage:" in run(name, "--help")
+
+
+@pytest.mark.parametrize(
+    "name, arguments, message",
+    [
+        ("digits", ["--epochs", "0"], "--epochs must be 1 or more, got 0"),
+        ("derivatives", ["--order", "-1"], "--order must be 0 or more, got -1"),
+        ("char_lm", ["--epochs", "0"], "--epochs must be 1 or more, got 0"),
+        ("char_lm", ["--begin", ""], "--begin needs a letter"),
+        ("char_lm", ["--text", "nowhere.txt"], "cannot read nowhere.txt"),
+        ("mlp_resnet", ["nowhere"], "nowhere/train-images-idx3-ubyte.gz"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(name, arguments, message):
+    errors = run(name, *arguments, ok=False)
+    assert message in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("name", ["digits", "derivatives"])
+def test_without_matplotlib_the_error_says_how_to_get_it(name, tmp_path):
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
+    search = os.pathsep.join([str(tmp_path), *(path for path in sys.path if path)])
+    errors = run(name, ok=False, PYTHONPATH=search)
+    assert "pip install 'needle-autodiff[plot]'" in errors and "Traceback" not in errors
