@@ -320,6 +320,8 @@ def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Ca
     Returns a function that removes the hook again.
     """
     global _hooks_exist
+    if not callable(hook):
+        raise TypeError(f"a gradient hook must be a function of the gradient, got {type(hook).__name__}")
     _hooks_exist = True
     hooks = getattr(tensor, "_hooks", None)
     if hooks is None:
@@ -416,7 +418,10 @@ def _seed(output: Tensor, out_grad) -> Tensor:
     if out_grad is None:
         return leaf(np.ones_like(data))
     if not isinstance(out_grad, Tensor):
-        out_grad = leaf(np.array(out_grad, dtype=data.dtype if data.dtype.kind in "fc" else None))
+        array = np.array(out_grad)
+        if array.dtype.kind not in "biufc":
+            raise TypeError(f"out_grad must be a Tensor or an array of numbers, got {type(out_grad).__name__}")
+        out_grad = leaf(array.astype(data.dtype) if data.dtype.kind in "fc" else array)
     if out_grad.shape != data.shape:
         raise ValueError(f"out_grad must have the output's shape {data.shape}, got {out_grad.shape}")
     return out_grad if out_grad.dtype == data.dtype else _cast(out_grad, data.dtype)

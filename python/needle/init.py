@@ -79,6 +79,14 @@ def _set_random_state(state: list) -> None:
             generator.load_state_dict(value)
 
 
+def _lengths(shape: tuple) -> tuple:
+    """`shape` as it came, or an error if it is not a row of lengths."""
+    for n in shape:
+        if not hasattr(n, "__index__") or n < 0:
+            raise TypeError(f"the shape is given as separate lengths, e.g. zeros(2, 3), got {n!r}")
+    return shape
+
+
 def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:
     device = as_device(device)
     return leaf(device.xp.asarray(array, dtype=dtype), requires_grad)
@@ -86,25 +94,25 @@ def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:
 
 def rand(*shape: int, low=0.0, high=1.0, device=None, dtype="float32", requires_grad=False, generator=None) -> Tensor:
     """Uniform numbers in [low, high)."""
-    draw = (generator or np.random).rand(*shape) * (high - low) + low
+    draw = (generator or np.random).rand(*_lengths(shape)) * (high - low) + low
     return _finish(draw, device, dtype, requires_grad)
 
 
 def randn(*shape: int, mean=0.0, std=1.0, device=None, dtype="float32", requires_grad=False, generator=None) -> Tensor:
     """Normal numbers."""
-    draw = (generator or np.random).randn(*shape) * std + mean
+    draw = (generator or np.random).randn(*_lengths(shape)) * std + mean
     return _finish(draw, device, dtype, requires_grad)
 
 
 def randb(*shape: int, p=0.5, device=None, dtype="bool", requires_grad=False, generator=None) -> Tensor:
     """True with probability p."""
-    draw = np.asarray((generator or np.random).rand(*shape) <= p)
+    draw = np.asarray((generator or np.random).rand(*_lengths(shape)) <= p)
     return _finish(draw, device, dtype, requires_grad)
 
 
 def constant(*shape: int, c=1.0, device=None, dtype="float32", requires_grad=False) -> Tensor:
     """The number c everywhere."""
-    return _finish(np.full(shape, c, dtype), device, dtype, requires_grad)
+    return _finish(np.full(_lengths(shape), c, dtype), device, dtype, requires_grad)
 
 
 def ones(*shape: int, device=None, dtype="float32", requires_grad=False) -> Tensor:
@@ -129,13 +137,20 @@ def one_hot(n: int, i, device=None, dtype="float32", requires_grad=False) -> Ten
     return _finish(np.eye(n, dtype=dtype)[whole], device, dtype, requires_grad)
 
 
+def _like(array) -> Tensor:
+    """The Tensor whose shape, dtype and device are meant: `array` itself, or one on a NumPy array or number."""
+    return array if isinstance(array, Tensor) else leaf(np.asarray(array))
+
+
 def zeros_like(array: Tensor, *, device=None, requires_grad=False) -> Tensor:
     """Zeros of the shape and dtype of `array`."""
+    array = _like(array)
     return zeros(*array.shape, device=device or array.device, dtype=array.dtype, requires_grad=requires_grad)
 
 
 def ones_like(array: Tensor, *, device=None, requires_grad=False) -> Tensor:
     """Ones of the shape and dtype of `array`."""
+    array = _like(array)
     return ones(*array.shape, device=device or array.device, dtype=array.dtype, requires_grad=requires_grad)
 
 

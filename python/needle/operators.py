@@ -242,6 +242,8 @@ Tensor.register_hook = adjoint.register_hook
 def _item(self, index):
     if isinstance(index, slice):
         return tuple(self[i] for i in range(*index.indices(len(self))))
+    if not hasattr(index, "__index__"):
+        raise TypeError(f"a TensorTuple is indexed by an int or a slice, got {index!r}")
     size = len(self)
     if not -size <= index < size:
         raise IndexError(f"index {index} is out of range for a TensorTuple of {size}")

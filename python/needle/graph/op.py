@@ -66,6 +66,10 @@ class Op:
             "was a broadcast axis not summed back, or a transpose forgotten?"
         )
 
+    def title(self) -> str:
+        """How error messages name this op."""
+        return type(self).__name__
+
     def __repr__(self) -> str:
         names = [name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())]
         names += getattr(self, "__dict__", {})
@@ -192,7 +196,7 @@ def _admit(op: Op, args) -> tuple:
             nodes.append(Node(None, (), plain_array(arg), False))
         else:
             raise TypeError(
-                f"{type(op).__name__} takes Tensors, but argument {position + 1} is {_kind(arg)}; "
+                f"{op.title()} takes Tensors, but argument {position + 1} is {_kind(arg)}; "
                 "make it one with needle.Tensor(...)"
                 + (", or join Tensors with needle.stack(...)" if isinstance(arg, (list, tuple)) else "")
             )
@@ -206,7 +210,7 @@ def explain(op: Op, inputs: tuple, error: Exception) -> Exception:
         for node in inputs
     )
     kind = next((kind for kind in type(error).__mro__ if kind in _EXPLAINED), RuntimeError)
-    return kind(f"{type(op).__name__} on {came}: {error}")
+    return kind(f"{op.title()} on {came or 'nothing'}: {str(error).strip()}")
 
 
 _EXPLAINED = {ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError, MemoryError, FloatingPointError}

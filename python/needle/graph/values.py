@@ -324,6 +324,8 @@ def numeric_array(device: Device, data, dtype):
         if isinstance(data, (list, tuple)) and "inhomogeneous" in str(error):
             raise ValueError("a Tensor needs rows of equal length, got a list whose rows differ in length") from None
         raise
+    if array.dtype.kind not in "biufc" and dtype is not None:
+        raise TypeError(f"dtype must be one of numbers, got {dtype!r}")
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a Tensor holds numbers, got {_kind(data)} that NumPy reads as dtype {array.dtype}")
     return array

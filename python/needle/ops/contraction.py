@@ -19,7 +19,9 @@ class MatMul(Multilinear):
     __slots__ = ()
 
     def compute(self, a, b):
-        if a.ndim and b.ndim and a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        if not (a.ndim and b.ndim):
+            raise ValueError("a 0-d operand has no axis to sum over; use multiply")
+        if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
             raise ValueError(
                 f"the last axis of a, {a.shape[-1]}, must be as long as the "
                 f"{'last but one axis' if b.ndim > 1 else 'axis'} of b, {b.shape[-2 if b.ndim > 1 else 0]}"
@@ -99,7 +101,20 @@ class Einsum(Multilinear):
         self.subscripts = subscripts
 
     def compute(self, *arrays):
-        return np.einsum(self.subscripts, *arrays, optimize=len(arrays) > 2)
+        try:
+            return np.einsum(self.subscripts, *arrays, optimize=len(arrays) > 2)
+        except ValueError:
+            self.check_lengths(arrays)
+            raise
+
+    def check_lengths(self, arrays) -> None:
+        """An error that names the letter, if one stands for axes of different lengths."""
+        lengths: dict[str, int] = {}
+        for term, array in zip(self.subscripts.split("->")[0].split(","), arrays):
+            for letter, n in zip(term, array.shape):
+                if 1 != n != lengths.setdefault(letter, n) != 1:
+                    raise ValueError(f"{letter!r} of {self.subscripts!r} stands for lengths {lengths[letter]} and {n}")
+                lengths[letter] = max(n, lengths[letter])
 
     def gradient(self, out_grad, node):
         terms, output = self.subscripts.split("->")
@@ -165,6 +180,8 @@ def einsum(subscripts: str, *operands: Tensor) -> Tensor:
 
 def _explicit(subscripts: str, ndims: list[int]) -> str:
     """`subscripts` with ellipses written out as letters, and with an explicit output."""
+    if not isinstance(subscripts, str):
+        raise TypeError(f'einsum takes its subscripts first, e.g. "ij,jk->ik", got {type(subscripts).__name__}')
     subscripts = subscripts.replace(" ", "")
     left, arrow, output = subscripts.partition("->")
     terms = left.split(",")

@@ -42,6 +42,8 @@ class _Geometry(Multilinear):
         self.stride = _pair(stride, "stride")
         self.padding = _pair(padding, "padding", 0)
         self.dilation = _pair(dilation, "dilation")
+        if groups < 1:
+            raise ValueError(f"groups must be at least 1, got {groups}")
         self.groups = groups
 
     @property

@@ -32,13 +32,13 @@ class ScalarOp(Elementwise):
         self.number = scalar if type(scalar) in (float, int) else weak_number(scalar)
 
 
-def weak_number(scalar):
+def weak_number(scalar, name="scalar"):
     """`scalar` as a Python number, which never changes the dtype of what it meets within its kind."""
     if isinstance(scalar, (np.generic, np.ndarray)) and scalar.size == 1 and scalar.dtype.kind in "biufc":
         return scalar.item()
     if isinstance(scalar, (bool, int, float, complex)):
         return scalar
-    raise TypeError(f"scalar must be a number or an array of one element, got {type(scalar).__name__} {scalar!r}")
+    raise TypeError(f"{name} must be a number or an array of one element, got {type(scalar).__name__} {scalar!r}")
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -653,7 +653,8 @@ class Clip(Elementwise):
     __slots__ = ("low", "high")
 
     def __init__(self, low, high):
-        self.low, self.high = (x if x is None else weak_number(x) for x in (low, high))
+        self.low = low if low is None else weak_number(low, "low")
+        self.high = high if high is None else weak_number(high, "high")
 
     def compute(self, a):
         return np.clip(a, self.low, self.high)
@@ -679,6 +680,9 @@ class Step(Broadcasting, PiecewiseConstant):
     def __init__(self, ufunc, scalar=None):
         self.ufunc = ufunc
         self.scalar = scalar if scalar is None else weak_number(scalar)
+
+    def title(self):
+        return self.ufunc.__name__
 
     def compute(self, *arrays):
         return self.ufunc(*arrays) if self.scalar is None else self.ufunc(*arrays, self.scalar)

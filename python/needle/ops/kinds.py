@@ -113,7 +113,10 @@ class BroadcastTo(Linear):
         self.shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
 
     def compute(self, a):
-        return np.broadcast_to(a, self.shape)
+        try:
+            return np.broadcast_to(a, self.shape)
+        except ValueError:
+            raise ValueError(f"shape {a.shape} does not broadcast to {self.shape}") from None
 
     def gradient(self, out_grad, node):
         return SumTo(node.inputs[0].shape)(out_grad)
@@ -220,9 +223,11 @@ def normalize_axes(axes, ndim: int) -> tuple[int, ...]:
     """`axes` (None, an int or a sequence; negative allowed) as a tuple of distinct numbers in [0, ndim)."""
     if axes is None:
         return tuple(range(ndim))
-    axes = tuple(axes) if hasattr(axes, "__iter__") else (axes,)
+    axes = tuple(axes) if hasattr(axes, "__iter__") and not isinstance(axes, str) else (axes,)
     result = []
     for axis in axes:
+        if not hasattr(axis, "__index__"):
+            raise TypeError(f"an axis is an int, got {axis!r}")
         if not -ndim <= axis < ndim:
             raise np.exceptions.AxisError(f"axis {axis} is out of bounds for a Tensor of {ndim} dimensions")
         result.append(int(axis) % ndim)

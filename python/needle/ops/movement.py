@@ -70,6 +70,8 @@ class Permute(Linear):
         self.axes = None if axes is None else tuple(axes)
 
     def compute(self, a):
+        if self.axes is not None and len(self.axes) != a.ndim:
+            raise ValueError(f"axes must name each of the {a.ndim} axes once, got {self.axes}")
         return a.transpose(self.axes)
 
     def gradient(self, out_grad, node):
@@ -206,7 +208,8 @@ class Split(TensorTupleOp):
         self.axis = axis
 
     def compute(self, a):
-        return tuple(np.moveaxis(a, self.axis, 0))
+        (axis,) = normalize_axes(self.axis, a.ndim)
+        return tuple(np.moveaxis(a, axis, 0))
 
     def gradient(self, out_grad, node):
         return Stack(self.axis)(out_grad)
@@ -252,6 +255,8 @@ def _several(name: str, args) -> tuple:
     """The Tensors that `name` joins, given one by one, as a list or tuple, or as a TensorTuple."""
     if len(args) == 1 and isinstance(args[0], (list, tuple, TensorTuple)):
         args = tuple(args[0])
+    elif len(args) == 1 and not isinstance(args[0], Tensor):
+        raise TypeError(f"{name} takes a list of Tensors, got {type(args[0]).__name__}")
     if not args:
         raise ValueError(f"{name} needs at least one Tensor, got none")
     return args

@@ -23,7 +23,7 @@ class Reduction(TensorOp):
     __slots__ = ("axes", "keepdims")
 
     def __init__(self, axes=None, keepdims: bool = False):
-        self.axes = tuple(axes) if hasattr(axes, "__iter__") else axes
+        self.axes = tuple(axes) if isinstance(axes, (tuple, list)) else axes
         self.keepdims = keepdims
 
     def axis(self, a):
@@ -136,6 +136,9 @@ class ArgExtremum(PiecewiseConstant):
 
     def __init__(self, function, axis=None, keepdims=False):
         self.function, self.axis, self.keepdims = function, axis, keepdims
+
+    def title(self):
+        return self.function.__name__
 
     def compute(self, a):
         return self.function(a, axis=self.axis, keepdims=self.keepdims)

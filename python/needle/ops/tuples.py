@@ -92,6 +92,8 @@ def make_tuple(*args: Tensor) -> TensorTuple:
 
 def tuple_get_item(value: TensorTuple, index: int) -> Tensor:
     """Entry `index` of a TensorTuple."""
+    if not isinstance(value, TensorTuple):
+        raise TypeError(f"tuple_get_item takes a TensorTuple, got {type(value).__name__}")
     return value[index]
 
 
