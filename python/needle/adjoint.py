@@ -22,6 +22,8 @@ from .graph import (
     Node,
     Tensor,
     TensorTuple,
+    ValueUnknown,
+    announce,
     as_tuple,
     enable_grad,
     handle,
@@ -32,8 +34,9 @@ from .graph import (
     topological_order,
 )
 from .ops.elementwise import add
-from .ops.kinds import Cast
+from .ops.kinds import Cast, zeros
 from .ops.movement import Identity
+from .ops.slices import gradient_by_slices
 from .ops.tuples import TupleGetItem, make_tuple
 
 _new = object.__new__
@@ -103,7 +106,10 @@ def adjoints(
             continue
         primal = _new(Primal)
         primal._source, primal._needed, primal._recorded, primal._node = node, needed, record, None
-        partials = op.gradient(adjoint, primal)
+        try:
+            partials = op.gradient(adjoint, primal)
+        except ValueUnknown:  # inside vmap: there are values only for one example at a time
+            partials = gradient_by_slices(op, adjoint, primal)
         if type(partials) is not tuple:
             partials = as_tuple(partials)
         inputs = node.inputs
@@ -156,7 +162,10 @@ def _cast(partial: Tensor, dtype) -> Tensor:
 def _complete(items: list, node: Node) -> TensorTuple:
     """The adjoint of a TensorTuple, with zeros for the items that nothing depended on."""
     return make_tuple(
-        *[leaf(np.zeros_like(array)) if item is None else item for item, array in zip(items, node.data, strict=True)]
+        *[
+            zeros(array.shape, array.dtype) if item is None else item
+            for item, array in zip(items, node.data, strict=True)
+        ]
     )
 
 
@@ -216,7 +225,7 @@ class AdjointNode(Node):
         """Take over the history of `adjoint`, the same value computed with recording on."""
         made = adjoint.node
         if made.requires_grad and made.op is None:  # the seed itself, given by the caller as something to differentiate
-            made = Identity()(adjoint).node
+            made = _identity(adjoint).node
         self._grown, self.requires_grad = (made.op, made.inputs), made.requires_grad
         self._growth = self._source = None
         return handle(self)
@@ -252,6 +261,16 @@ class Growth:
 
 # --------------------------------------------------------------------------------------------------------------------
 # From outputs to chosen inputs
+
+
+_identity = Identity()
+
+
+def follow(node: Node) -> Node:
+    """A node of the same value to differentiate with respect to, through which outer derivatives flow on to `node`."""
+    followed = node.followed(_identity)
+    announce(_identity, (node,), followed)
+    return followed
 
 
 class Pullback:

@@ -1,10 +1,11 @@
 """The graph that a computation leaves behind: nodes, the handles on them, the ops between them, and their order."""
 
-from .box import Box, Frame, frame
+from .box import Box, Frame, ValueUnknown, frame, innermost
 from .op import (
     Op,
     TensorOp,
     TensorTupleOp,
+    announce,
     as_tuple,
     call,
     carrying,
@@ -22,8 +23,8 @@ from .order import topological_order
 from .values import Node, Tensor, TensorTuple, Value, handle, leaf, linked_handle, new_handle, plain_array
 
 __all__ = [
-    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "as_tuple", "call",
-    "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying", "is_recording", "lazy_mode", "leaf",
-    "linked_handle", "new_handle", "no_grad", "observing",
-    "plain_array", "set_lazy_mode", "special", "topological_order",
+    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value",
+    "ValueUnknown", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying", "is_recording",
+    "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array", "set_lazy_mode",
+    "special", "topological_order",
 ]  # fmt: skip

@@ -35,6 +35,15 @@ def frame(name: str) -> Iterator[Frame]:
         entered.active = False
 
 
+def innermost() -> int:
+    """A level that is further in than every frame so far; frames that are entered later lie above it."""
+    return next(_levels)
+
+
+class ValueUnknown(TypeError):
+    """The value of something that has no single one was asked for."""
+
+
 class Box(Node):
     """A node that belongs to one frame.  `call(op, inputs)` is what an op does to boxes of that frame."""
 

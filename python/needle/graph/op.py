@@ -257,15 +257,22 @@ def _add_special(change: int) -> None:
 def call(op: Op, inputs: tuple) -> Node:
     """Call `op` on nodes, looking at everything that may be active: the box of the innermost transform goes first."""
     node = _call(op, inputs)
+    announce(op, inputs, node)
+    return node
+
+
+def announce(op: Op, inputs: tuple, node: Node) -> None:
+    """Tell observers of a node that `op` gave; also of one that was made without a call."""
     for observe in _observers.get():
         observe(op, inputs, node)
-    return node
 
 
 def _call(op: Op, inputs: tuple) -> Node:
     requires_grad = op.differentiable and _recording.get() and _any_requires_grad(inputs)
     innermost = max(inputs, key=_level, default=None)
     if innermost is not None and innermost.level:
+        if hasattr(op, "unfused"):
+            return op.unfused(*map(new_handle, inputs)).node
         node = innermost.call(op, inputs)
         if requires_grad and node.level == innermost.level:
             node.op, node.inputs, node.requires_grad = op, inputs, True

@@ -3,11 +3,13 @@
 from ..graph import enable_grad, no_grad
 from .batch import vmap
 from .checkpoint import checkpoint
+from .control import cond, fori_loop, map, scan, while_loop
 from .custom import custom_gradient, custom_jvp, stop_gradient
 from .forward import jvp, linearize
+from .implicit import fixed_point, root
 from .reverse import grad, value_and_grad, vjp
 
 __all__ = [
-    "checkpoint", "custom_gradient", "custom_jvp", "enable_grad", "grad", "jvp", "linearize", "no_grad", "stop_gradient",
-    "value_and_grad", "vjp", "vmap",
+    "checkpoint", "cond", "custom_gradient", "custom_jvp", "enable_grad", "fixed_point", "fori_loop", "grad", "jvp",
+    "linearize", "map", "no_grad", "root", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip

@@ -5,15 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..adjoint import Pullback, recording
+from ..adjoint import Pullback, follow, recording
 from ..graph import Node, Tensor, new_handle
-from ..ops.movement import Identity
 from ..ops.tuples import make_tuple
 from .batch import vmap
 from .functions import FunctionOp, call_as_op, mapped
 from .trees import Tree, tensor_of
-
-_identity = Identity()
 
 
 def stop_gradient(tree):
@@ -38,7 +35,7 @@ class CustomGradient(FunctionOp):
 
     def gradient(self, out_grad, node):
         with recording():
-            stand_ins = [argument.node.followed(_identity) for argument in self.arguments(node.inputs)]
+            stand_ins = [follow(argument.node) for argument in self.arguments(node.inputs)]
             results, pull_back = self.rule([new_handle(stand_in) for stand_in in stand_ins])
         by_hand = pull_back(list(out_grad))
         return (*by_hand, *self.pull(results, stand_ins, out_grad)[len(stand_ins) :])
@@ -147,7 +144,7 @@ class CustomTangent(FunctionOp):
         # The tangent is linear in the tangents that come in; its transpose is the gradient.
         primals = self.arguments(node.inputs)
         with recording():
-            directions = [Node(None, (), np.zeros(p.shape, p.dtype), True) for p in primals]
+            directions = [follow(_zeros(p).node) for p in primals]
             _, tangents = self.rule(primals, [new_handle(direction) for direction in directions])
         adjoints = Pullback([t.node for t in tangents], directions)(list(out_grad))
         return (*adjoints, *[None] * len(self.closed))

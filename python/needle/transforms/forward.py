@@ -6,14 +6,17 @@ from those of the inputs; nothing is kept of what went before, so memory does no
 
 import functools
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 
-from ..adjoint import Primal, Pullback, recording
-from ..graph import Box, Frame, Node, Op, Tensor, call, carrying, frame, handle, is_carrying, new_handle
+from ..adjoint import Primal, Pullback, follow, recording
+from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, call, carrying, frame, handle, is_carrying, new_handle
 from ..ops.elementwise import add, multiply
 from ..ops.reductions import summation
+from ..ops.slices import BySlices
 from ..ops.tuples import make_tuple
+from .reverse import outcome, pull, split_aux
 from .trees import Arguments, Tree, hand_back, tensor_of
 
 _new = object.__new__
@@ -55,9 +58,16 @@ def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node
     if all(tangent is None for tangent in tangents):
         return None
     node = primal_of(op, primals, out, {p for p, tangent in zip(primals, tangents) if tangent is not None})
+    return _by_rule(op, node, out, tangents)
+
+
+def _by_rule(op: Op, node: Primal, out: Node, tangents: list[Node | None]) -> Node | None:
     handles = [None if tangent is None else new_handle(tangent) for tangent in tangents]
     rule = getattr(op, "tangent", None)
-    result = rule(node, *handles) if rule is not None else transposed_gradient(op, node, handles)
+    try:
+        result = rule(node, *handles) if rule is not None else transposed_gradient(op, node, handles)
+    except ValueUnknown:  # inside vmap: there are values only for one example at a time
+        result = _by_slices(op, node, handles)
     if result is None:
         return None
     if not result.node.holds_tuple() and result.dtype != out.data.dtype and out.data.dtype.kind in "fc":
@@ -72,6 +82,19 @@ def primal_of(op: Op, inputs: tuple[Node, ...], out: Node, needed: set[Node]) ->
     return node
 
 
+def _by_slices(op: Op, node: Primal, tangents: list[Tensor | None]) -> Tensor:
+    """The tangent of an op whose rule looks at values, example by example."""
+    count = len(tangents)
+
+    def rule(out, *arguments):
+        given = iter(arguments[count:])
+        parts = [None if t is None else next(given).node for t in tangents]
+        found = tangent_of(op, tuple([x.node for x in arguments[:count]]), out.node, parts)
+        return (zeros_like(out) if found is None else new_handle(found),)
+
+    return BySlices(op, rule)(new_handle(node.node), *node.inputs, *[t for t in tangents if t is not None])[0]
+
+
 def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> Tensor | None:
     """The tangent of an op that has only `gradient`.
 
@@ -79,7 +102,8 @@ def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> 
     """
     data = node.node.data
     several = node.node.holds_tuple()
-    leaves = [Node(None, (), np.ones(array.shape, array.dtype), True) for array in (data if several else (data,))]
+    ones = [Node(None, (), np.ones(array.shape, array.dtype), False) for array in (data if several else (data,))]
+    leaves = [follow(one) for one in ones]
     with recording():
         w = make_tuple(*map(handle, leaves)) if several else handle(leaves[0])
         partials = op.gradient_as_tuple(w, node)
@@ -104,14 +128,22 @@ def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> 
 # jvp
 
 
-def push(fun: Callable, arguments: Arguments, tangents: list[Node | None]):
-    """Run `fun` on duals.  Returns the tree of what came out, its primal Tensors and their tangents (None for zero)."""
+def push(fun: Callable, arguments: Arguments, tangents: list[Node | None], has_aux: bool = False):
+    """Run `fun` on duals.  Returns the tree of what came out, its primal Tensors and their tangents (None for zero),
+    and the auxiliary result."""
     with carrying(), frame(arguments.name) as mine:
         out = arguments.call(fun, [Dual(mine, p, t) for p, t in zip(arguments.nodes, tangents, strict=True)])
+        out, aux = split_aux(out, arguments.name) if has_aux else (out, None)
+        aux = Tree(aux)
+        aux = aux.build([_primal(value, mine) if isinstance(value, Tensor) else value for value in aux.leaves])
         tree = Tree(out)
         outputs = [tensor_of(v, f"what the function given to {arguments.name} returns").node for v in tree.leaves]
         duals = [(n.primal, n.tangent) if n.level == mine.level else (n, None) for n in outputs]
-    return tree, [new_handle(p) for p, _ in duals], [None if t is None else new_handle(t) for _, t in duals]
+    return tree, [new_handle(p) for p, _ in duals], [None if t is None else new_handle(t) for _, t in duals], aux
+
+
+def _primal(value: Tensor, mine: Frame) -> Tensor:
+    return new_handle(value.node.primal) if value.node.level == mine.level else value
 
 
 def jvp(fun: Callable, primals, tangents, has_aux: bool = False):
@@ -130,18 +162,9 @@ def jvp(fun: Callable, primals, tangents, has_aux: bool = False):
     (np.float64(8.0), np.float64(12.0))
     """
     arguments = _checked(primals, tangents, "jvp")
-    aux = None
-
-    def main(*args):
-        nonlocal aux
-        out = fun(*args)
-        if has_aux:
-            out, aux = out
-        return out
-
-    tree, values, derivatives = push(main if has_aux else fun, arguments, arguments.tangents)
+    tree, values, derivatives, aux = push(fun, arguments, arguments.tangents, has_aux)
     values, derivatives = _hand_back(tree, values, derivatives, arguments)
-    return (values, derivatives, aux) if has_aux else (values, derivatives)
+    return (values, derivatives, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else (values, derivatives)
 
 
 def _hand_back(tree: Tree, values: list[Tensor], derivatives: list[Tensor | None], arguments: Arguments):
@@ -189,9 +212,30 @@ def linearize(fun: Callable, *primals):
     (np.float64(12.0), np.float64(24.0))
     """
     arguments = Arguments(primals, {}, tuple(range(len(primals))), "linearize")
-    out, _ = jvp(fun, primals, arguments.structure([zeros_like(new_handle(node)).numpy() for node in arguments.nodes]))
+    tree, tensors, _, pullback = pull(fun, arguments, has_aux=False)
 
     def jvp_fun(*tangents):
-        return jvp(fun, primals, tangents)[1]
+        given = _checked(primals, tangents, "linearize")
+        found = push_along(pullback, given.tangents)
+        derivatives = [zeros_like(v) if t is None else new_handle(t) for v, t in zip(tensors, found, strict=True)]
+        return hand_back(Tree(tree.build(derivatives)), given.tensors_came)
 
-    return out, jvp_fun
+    return outcome(arguments, tree, None, pullback)[0], jvp_fun
+
+
+def push_along(pullback: Pullback, tangents: list[Node | None]) -> list[Node | None]:
+    """The tangents of the outputs of a recorded graph, from those of its inputs (None for zero): each op's forward
+    rule, in the order in which the ops were called."""
+    tangent_at = dict(zip(pullback.inputs, tangents, strict=True))
+    record = pullback.is_open or any(tangent is not None and tangent.requires_grad for tangent in tangents)
+    for node in pullback.order:
+        if node in tangent_at:
+            continue
+        before = [tangent_at.get(source) for source in node.inputs]
+        needed = {source for source, tangent in zip(node.inputs, before) if tangent is not None}
+        if needed:
+            primal = _new(Primal)
+            primal._source, primal._needed, primal._recorded, primal._node = node, needed, record, None
+            with recording() if record else nullcontext():
+                tangent_at[node] = _by_rule(node.op, primal, node, before)
+    return [tangent_at.get(node) for node in pullback.outputs]

@@ -7,13 +7,22 @@ still flows through them.
 
 from collections.abc import Callable
 
-from ..adjoint import Pullback, recording
-from ..graph import Node, Tensor, TensorTupleOp, call, carrying, is_recording, new_handle, no_grad, observing
-from ..ops.movement import Identity
+from ..adjoint import Pullback, follow, recording
+from ..graph import (
+    Node,
+    Tensor,
+    TensorTupleOp,
+    announce,
+    call,
+    carrying,
+    innermost,
+    is_recording,
+    new_handle,
+    no_grad,
+    observing,
+)
 from .batch import vmap
 from .trees import Tree, hand_back, node_of, tensor_of
-
-_identity = Identity()
 
 Flat = Callable[[list[Tensor]], list[Tensor]]  # a function of the leaves of its arguments to the leaves of its results
 
@@ -50,7 +59,7 @@ class FunctionOp(TensorTupleOp):
     def run_again(self, node) -> tuple[list[Node], list[Tensor]]:
         """Run the function on stand-ins for its arguments, recorded; returns these and the results."""
         with recording():
-            stand_ins = [argument.node.followed(_identity) for argument in self.arguments(node.inputs)]
+            stand_ins = [follow(argument.node) for argument in self.arguments(node.inputs)]
             return stand_ins, self.fun([new_handle(stand_in) for stand_in in stand_ins])
 
     def pull(self, results: list[Tensor], arguments: list[Node], out_grad) -> list[Tensor | None]:
@@ -76,11 +85,16 @@ def mapped(fun: Flat, axes: list) -> Flat:
 
 
 def call_as_op(
-    make: Callable[[Flat, tuple[Node, ...]], FunctionOp], fun: Callable, args: tuple, as_it_is_on_boxes: bool = False
+    make: Callable[[Flat, tuple[Node, ...]], FunctionOp],
+    fun: Callable,
+    args: tuple,
+    as_it_is_on_boxes: bool = False,
+    look: Flat | None = None,
 ):
     """Call `fun`, a function of trees, as the one op that `make(flat function, closed)` gives.
 
-    With `as_it_is_on_boxes` it is simply called where it meets what a forward transform follows.
+    With `as_it_is_on_boxes` it is simply called where it meets what a forward transform follows.  `look`, a flat
+    function that uses all that `fun` closes over, is run in its place to see what that is, on boxes.
     """
     tree = Tree(args)
     arguments = [node_of(value, "an argument") for value in tree.leaves]
@@ -96,7 +110,8 @@ def call_as_op(
         structure[:] = [out]
         return [tensor_of(value, "what the function returns") for value in out.leaves]
 
-    results, closed = run_and_look(flat, arguments)
+    boxed = any(node.level for node in arguments)
+    results, closed = run_and_look(look if look is not None and boxed else flat, arguments)
     op, inputs = make(flat, closed), (*arguments, *closed)
     if any(node.level for node in inputs):
         if as_it_is_on_boxes:
@@ -106,6 +121,7 @@ def call_as_op(
         record = is_recording() and any(node.requires_grad for node in inputs)
         data = tuple([result.node.data for result in results])
         node = Node(op, inputs, data, True) if record else Node(None, (), data, False)
+        announce(op, inputs, node)
     outputs = list(new_handle(node))
     return hand_back(Tree(structure[0].build(outputs)), any(isinstance(value, Tensor) for value in tree.leaves))
 
@@ -114,12 +130,13 @@ def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple
     """Run `flat` without recording it.  Returns its results, and the nodes that it uses beside its arguments and that a
     derivative may be asked for."""
     stand_ins = [argument.constant() for argument in arguments]
+    here = innermost()
     made: set[Node] = set(stand_ins)
     found: dict[Node, None] = {}
 
     def look(nodes) -> None:
         for node in nodes:
-            if node not in made and (node.requires_grad or node.level):
+            if node not in made and (node.requires_grad or 0 < node.level < here):
                 found[node] = None
 
     def observe(op, inputs, node) -> None:

@@ -9,36 +9,37 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from ..adjoint import Pullback, recording
+from ..adjoint import Pullback, follow, recording
 from ..graph import Node, Tensor, new_handle
 from ..ops.elementwise import conjugate
-from ..ops.movement import Identity
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
-_identity = Identity()
 _nested: ContextVar[bool] = ContextVar("nested", default=False)  # whether a function given to a reverse transform runs
 
 
 def pull(fun: Callable, arguments: Arguments, has_aux: bool):
     """Run `fun` on nodes of our own.  Returns (tree of what came out, auxiliary result, the way back)."""
-    inputs = [node.followed(_identity) for node in arguments.nodes]
+    inputs = [follow(node) for node in arguments.nodes]
     token = _nested.set(True)
     try:
         with recording():
             out = arguments.call(fun, inputs)
     finally:
         _nested.reset(token)
-    aux = None
-    if has_aux:
-        if not (isinstance(out, tuple) and len(out) == 2):
-            raise TypeError(
-                f"with has_aux=True the function given to {arguments.name} must return a pair (output, auxiliary), "
-                f"got {type(out).__name__}"
-            )
-        out, aux = out
+    out, aux = split_aux(out, arguments.name) if has_aux else (out, None)
     tree = Tree(out)
     tensors = [tensor_of(value, f"what the function given to {arguments.name} returns") for value in tree.leaves]
     return tree, tensors, aux, Pullback([tensor.node for tensor in tensors], inputs)
+
+
+def split_aux(out, name: str) -> tuple:
+    """The (output, auxiliary) pair that a function returned."""
+    if not (isinstance(out, tuple) and len(out) == 2):
+        raise TypeError(
+            f"with has_aux=True the function given to {name} must return a pair (output, auxiliary), "
+            f"got {type(out).__name__}"
+        )
+    return out
 
 
 def _conjugated(tensor: Tensor | None) -> Tensor | None:

@@ -86,14 +86,25 @@ class _Module:
         self.leaves = list(dict.fromkeys(module.parameters()))  # shared ones once
 
     def build(self, values):
-        return copy.deepcopy(self.module, {id(leaf): value for leaf, value in zip(self.leaves, values, strict=True)})
+        memo = {id(leaf): _in_place_of(leaf, value) for leaf, value in zip(self.leaves, values, strict=True)}
+        return copy.deepcopy(self.module, memo)
 
     def inside(self, tensors, swapped):
         for parameter, tensor in zip(self.leaves, tensors, strict=True):
-            swapped.append((parameter, parameter.node))
-            parameter.node = tensor.node
-            tensor.node._handle = None
+            if tensor.node is not parameter.node:
+                swapped.append((parameter, parameter.node))
+                parameter.node = tensor.node
+                tensor.node._handle = None
         return self.module
+
+
+def _in_place_of(leaf: Tensor, value):
+    """A Tensor of the leaf's class (a Parameter), so that the Module that gets it still finds it."""
+    if not isinstance(value, Tensor) or type(value) is type(leaf):
+        return value
+    parameter = object.__new__(type(leaf))
+    parameter.node, parameter.grad = value.node, None
+    return parameter
 
 
 def is_module(value) -> bool:
