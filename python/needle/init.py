@@ -6,8 +6,9 @@ a `Generator` given as `generator=` has a state of its own instead.
 
 import math
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 
@@ -92,22 +93,48 @@ def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:
     return leaf(device.xp.asarray(array, dtype=dtype), requires_grad)
 
 
+def _drawn(draw: Callable, shape: tuple, device: Device | None, dtype, requires_grad: bool) -> Tensor:
+    """What `draw(*lengths)` gives, as a Tensor; inside `vmap`, for each example if it says so."""
+
+    def make(shape: tuple) -> Tensor:
+        return _finish(draw(*shape), device, dtype, False)
+
+    out = _drawing.get()(make, _lengths(shape))
+    out.node.requires_grad = requires_grad
+    return out
+
+
+# How a draw of a shape is made: `make(shape)` plainly, or what an enclosing transform puts in its place
+_drawing: ContextVar[Callable] = ContextVar("drawing", default=lambda make, shape: make(shape))
+
+
+@contextmanager
+def drawing(how: Callable) -> Iterator[None]:
+    """A block in which a random draw is `how(outer, make, shape)`, where `outer(make, shape)` would draw without it."""
+    outer = _drawing.get()
+    token = _drawing.set(lambda make, shape: how(outer, make, shape))
+    try:
+        yield
+    finally:
+        _drawing.reset(token)
+
+
 def rand(*shape: int, low=0.0, high=1.0, device=None, dtype="float32", requires_grad=False, generator=None) -> Tensor:
     """Uniform numbers in [low, high)."""
-    draw = (generator or np.random).rand(*_lengths(shape)) * (high - low) + low
-    return _finish(draw, device, dtype, requires_grad)
+    source = generator or np.random
+    return _drawn(lambda *n: source.rand(*n) * (high - low) + low, shape, device, dtype, requires_grad)
 
 
 def randn(*shape: int, mean=0.0, std=1.0, device=None, dtype="float32", requires_grad=False, generator=None) -> Tensor:
     """Normal numbers."""
-    draw = (generator or np.random).randn(*_lengths(shape)) * std + mean
-    return _finish(draw, device, dtype, requires_grad)
+    source = generator or np.random
+    return _drawn(lambda *n: source.randn(*n) * std + mean, shape, device, dtype, requires_grad)
 
 
 def randb(*shape: int, p=0.5, device=None, dtype="bool", requires_grad=False, generator=None) -> Tensor:
     """True with probability p."""
-    draw = np.asarray((generator or np.random).rand(*_lengths(shape)) <= p)
-    return _finish(draw, device, dtype, requires_grad)
+    source = generator or np.random
+    return _drawn(lambda *n: np.asarray(source.rand(*n) <= p), shape, device, dtype, requires_grad)
 
 
 def constant(*shape: int, c=1.0, device=None, dtype="float32", requires_grad=False) -> Tensor:

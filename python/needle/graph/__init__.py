@@ -23,8 +23,8 @@ from .order import topological_order
 from .values import Node, Tensor, TensorTuple, Value, handle, leaf, linked_handle, new_handle, plain_array
 
 __all__ = [
-    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value",
-    "ValueUnknown", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying", "is_recording",
-    "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array", "set_lazy_mode",
-    "special", "topological_order",
+    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "ValueUnknown",
+    "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying",
+    "is_recording", "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array",
+    "set_lazy_mode", "special", "topological_order",
 ]  # fmt: skip

@@ -47,6 +47,9 @@ class ConvWithBias(TensorOp):
             by_bias = SumTo(bias.shape)(grad)
         return by_x, by_weight, by_bias
 
+    def unfused(self, x, weight, bias):
+        return permute(add(self.conv(permute(x, _CHANNELS_LAST), weight), bias), _CHANNELS_FIRST)
+
 
 class Conv(Module):
     """y[n, o, p, q] = b[o] + Σ x[n, c, p·stride + i·dilation - padding, q·stride + j·dilation - padding]·w[i, j, c, o]:

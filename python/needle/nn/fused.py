@@ -14,8 +14,9 @@ import numpy as np
 from ..adjoint import adjoints, differentiable, recording
 from ..graph import Node, Tensor, TensorTuple, TensorTupleOp, handle, is_recording, new_handle, topological_order
 from ..ops.elementwise import add
-from ..ops.kinds import Cast
+from ..ops.kinds import Cast, zeros
 from ..ops.movement import Identity
+from ..ops.tuples import make_tuple
 
 
 class Fused(TensorTupleOp):
@@ -50,6 +51,11 @@ class Fused(TensorTupleOp):
         found = iter(FusedAdjoint(self, needs)(*grads, *outputs, *inputs))
         return tuple([next(found) if need else None for need in needs])
 
+    def unfused(self, *inputs):
+        """The formula instead of the op, inside transforms that carry more than values (`jvp`, `vmap`)."""
+        result = self.formula(*inputs)
+        return make_tuple(*((result,) if isinstance(result, Tensor) else result))
+
 
 class FusedAdjoint(TensorTupleOp):
     """The adjoints of those inputs of a `Fused` op that need one, from the adjoints of its values.
@@ -70,6 +76,17 @@ class FusedAdjoint(TensorTupleOp):
             return tuple([np.zeros_like(array) for array, need in zip(inputs, self.needs) if need])
         found = self.op.adjoint(grads, arrays[values:-count], inputs, self.needs)
         return tuple([array for array, need in zip(found, self.needs) if need])
+
+    def unfused(self, *arguments):
+        values, count = self.op.values, len(self.needs)
+        grads, inputs = arguments[:values], arguments[-count:]
+        record = is_recording() and any(x.node.requires_grad for x in (*grads, *inputs))
+        with recording():
+            inputs = [stand_in(x) for x in inputs]
+            pairs = zip(self.op.unfused(*inputs), grads)
+        wanted = [x for x, need in zip(inputs, self.needs) if need]
+        found = derivatives(pairs, wanted, record)
+        return make_tuple(*[zeros(x.shape, x.dtype) if t is None else t for t, x in zip(found, wanted)])
 
     def gradient(self, out_grad: TensorTuple, node):
         """Differentiates the formula twice: ⟨adjoints(grads, inputs), out_grad⟩ by grads and inputs.

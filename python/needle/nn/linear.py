@@ -5,6 +5,7 @@ import numpy as np
 from .. import init
 from ..graph import Tensor, TensorOp
 from ..ops.contraction import matmul
+from ..ops.elementwise import add
 from ..ops.kinds import SumTo
 from ..ops.movement import reshape, transpose
 from .arguments import require_features, require_tensor
@@ -39,6 +40,9 @@ class Affine(TensorOp):
         if node.needs(2):
             by_bias = SumTo(bias.shape)(rows)
         return by_x, by_weight, by_bias
+
+    def unfused(self, x, weight, bias):
+        return add(matmul(x, weight), bias if bias.ndim <= x.ndim else reshape(bias, (-1,)))
 
 
 _AFFINE = Affine()

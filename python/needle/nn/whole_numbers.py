@@ -3,10 +3,10 @@
 import numpy as np
 
 from ..graph import Tensor
-from ..ops.kinds import PiecewiseConstant
+from ..ops.kinds import Broadcasting, PiecewiseConstant
 
 
-class WholeNumbers(PiecewiseConstant):
+class WholeNumbers(Broadcasting, PiecewiseConstant):
     """The numbers as integers, all of them checked to be whole and within [0, limit)."""
 
     __slots__ = ("limit", "name")

@@ -28,6 +28,8 @@ class MatMul(Multilinear):
             )
         if b.ndim == 2 and a.ndim > 2:  # one large product instead of many small ones
             return np.matmul(a.reshape(rows(a), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[-1:])
+        if a.ndim > 2 and b.ndim > 2 and a.shape[-1] == b.shape[-2] == 1:  # outer products: BLAS is slow with many
+            return np.multiply(a, b)
         return np.matmul(a, b)
 
     def gradient(self, out_grad, node):

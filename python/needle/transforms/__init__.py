@@ -7,9 +7,11 @@ from .control import cond, fori_loop, map, scan, while_loop
 from .custom import custom_gradient, custom_jvp, stop_gradient
 from .forward import jvp, linearize
 from .implicit import fixed_point, root
+from .jacobian import hessian, hvp, jacfwd, jacobian, jacrev
 from .reverse import grad, value_and_grad, vjp
 
 __all__ = [
-    "checkpoint", "cond", "custom_gradient", "custom_jvp", "enable_grad", "fixed_point", "fori_loop", "grad", "jvp",
-    "linearize", "map", "no_grad", "root", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
+    "checkpoint", "cond", "custom_gradient", "custom_jvp", "enable_grad", "fixed_point", "fori_loop", "grad",
+    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "map", "no_grad", "root", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap",
+    "while_loop",
 ]  # fmt: skip

@@ -5,11 +5,14 @@ first axis.  Calling an op runs its batching rule: the same op, or a related one
 """
 
 import functools
+from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-from ..graph import Box, Frame, Node, Op, Tensor, frame, new_handle, special
+from .. import init
+from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, frame, linked_handle, new_handle, special
 from ..ops.movement import broadcast_to, moveaxis
 from ..ops.slices import one_by_one
 from .trees import Tree, hand_back, node_of, tensor_of
@@ -31,13 +34,18 @@ class Example:
     def size(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))
 
-    def __array__(self, *args, **kwargs):
-        raise TypeError(
+    def unknown(self, *args, **kwargs):
+        raise ValueUnknown(
             "the value of a batched Tensor was asked for inside vmap, where it is a different one for each example; "
             "choose with needle.where(condition, a, b), or take what is shared out of the function"
         )
 
-    item = tolist = copy = astype = __array__
+    __array__ = __array_ufunc__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __sub__ = __mul__ = unknown
+    __radd__ = __rsub__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __neg__ = __abs__ = __getitem__ = unknown
+    item = tolist = copy = astype = unknown
+
+    def __repr__(self) -> str:
+        return f"<{self.dtype}{list(self.shape)}, another for each example>"
 
 
 class Batched(Box):
@@ -56,6 +64,9 @@ class Batched(Box):
         if self.payload.holds_tuple():
             return tuple(Example(item.shape[1:], item.dtype) for item in data)
         return Example(data.shape[1:], data.dtype)
+
+    def realize_cached_data(self):
+        return self.data.unknown()
 
     def copy(self) -> "Batched":
         return Batched(self.frame, self.payload)
@@ -85,29 +96,35 @@ def vmap(fun: Callable, in_axes=0, out_axes=0, randomness: str = "different") ->
         fun: takes and returns Tensors, arrays, numbers, and trees of these; it sees one example.
         in_axes: the axis to map over: an int (for every leaf of every argument), None (shared by all examples), or a
             tuple or list with one entry an argument, each an int, None, or a tree of them that begins like the
-            argument.
+            argument.  Of a Module it is the axis of every parameter (an ensemble of stacked weights).
         out_axes: where the batch goes in the result: an int, or a tree of ints that begins like the output.
-        randomness: "different" draws random numbers for each example, "same" once for all.
+        randomness: "different" draws random numbers (`needle.init.rand` and its like, Dropout) for each example,
+            "same" once for all.  Each call of `rand` draws for all examples together, so a function that draws once
+            gets what a loop over the examples would get.  What NumPy draws by itself is always shared.
 
     Returns:
         A function with `fun`'s signature on batched arguments.  Keyword arguments are mapped over axis 0.
 
     Raises:
-        ValueError: axes out of range, or lengths that differ.
+        ValueError: axes out of range, lengths that differ, or nothing to map over.
+        TypeError: the value of what differs between examples is asked for (`if x > 0`, `float(x)`).
 
     >>> import numpy as np
     >>> vmap(lambda x, y: (x * y).sum())(np.ones((3, 2)), np.ones((3, 2)))
     array([2., 2., 2.])
     """
 
+    if randomness not in ("different", "same"):
+        raise ValueError(f'randomness of vmap must be "different" or "same", got {randomness!r}')
+
     @functools.wraps(fun)
     def mapped(*args, **kwargs):
         tree = Tree((args, kwargs))
         axes = _axes_of(args, kwargs, in_axes)
         nodes = [node_of(value, "an argument of the function given to vmap") for value in tree.leaves]
-        size = _batch_size(nodes, axes)
+        size = _batch_size(nodes, axes, _names_of(args, kwargs))
         swapped: list = []
-        with special(), frame("vmap") as mine:
+        with special(), frame("vmap") as mine, init.drawing(_draws(mine, size, randomness)):
             inside = []
             for node, axis in zip(nodes, axes, strict=True):
                 if axis is not None:
@@ -130,11 +147,22 @@ def vmap(fun: Callable, in_axes=0, out_axes=0, randomness: str = "different") ->
     return mapped
 
 
+def _draws(mine: Frame, size: int, randomness: str) -> Callable:
+    """How random numbers are drawn inside: for all examples in one draw, or once."""
+
+    def draw(outer, make, shape):
+        if randomness == "same":
+            return outer(make, shape)
+        return linked_handle(Batched(mine, outer(make, (size, *shape)).node))
+
+    return draw
+
+
 def _axes_of(args: tuple, kwargs: dict, in_axes) -> list:
     """One axis (or None) for each leaf of (args, kwargs)."""
     if isinstance(in_axes, (tuple, list)):
         if len(in_axes) != len(args):
-            raise ValueError(f"in_axes has {len(in_axes)} entries for {len(args)} arguments")
+            raise ValueError(f"in_axes of vmap has {len(in_axes)} entries for {len(args)} arguments")
     else:
         in_axes = [in_axes] * len(args)
     axes = []
@@ -143,49 +171,67 @@ def _axes_of(args: tuple, kwargs: dict, in_axes) -> list:
     return axes + [0] * len(Tree(kwargs).leaves)
 
 
+def _names_of(args: tuple, kwargs: dict) -> list[str]:
+    """What to call each leaf of (args, kwargs) in an error."""
+    named = [(f"argument {i}", arg) for i, arg in enumerate(args)]
+    named += [(f"keyword argument {key!r}", kwargs[key]) for key in sorted(kwargs)]
+    return [name for name, arg in named for _ in Tree(arg).leaves]
+
+
 def _spread(axes, tree, name: str) -> list:
     """`axes`, a tree that begins like `tree`, as one entry for each leaf of `tree`."""
-    leaves = Tree(tree).leaves
-    if axes is None or isinstance(axes, (int, np.integer)):
-        return [axes] * len(leaves)
+    if axes is None or (isinstance(axes, (int, np.integer)) and not isinstance(axes, bool)):
+        return [axes] * len(Tree(tree).leaves)
     if isinstance(axes, dict) and isinstance(tree, dict) and axes.keys() == tree.keys():
-        return [axis for key in sorted(tree) for axis in _spread(axes[key], tree[key], f"{name}[{key!r}]")]
+        keys = tree if isinstance(tree, OrderedDict) else sorted(tree)  # the order in which `optree` goes
+        return [axis for key in keys for axis in _spread(axes[key], tree[key], f"{name}[{key!r}]")]
     if isinstance(axes, (tuple, list)) and isinstance(tree, (tuple, list)) and len(axes) == len(tree):
         return [
             axis
             for i, (part, inner) in enumerate(zip(axes, tree, strict=True))
             for axis in _spread(part, inner, f"{name}[{i}]")
         ]
-    raise ValueError(f"{name} of vmap must be an int, None, or begin like what it belongs to; got {axes!r}")
+    if is_dataclass(axes) and type(axes) is type(tree):
+        names = [field.name for field in fields(tree) if field.init]
+        return [a for one in names for a in _spread(getattr(axes, one), getattr(tree, one), f"{name}.{one}")]
+    raise ValueError(
+        f"{name} of vmap must be an int, None, or a tree that begins like what it belongs to, "
+        f"{Tree(tree)}; got {axes!r}"
+    )
 
 
-def _batch_size(nodes: list[Node], axes: list) -> int:
+def _batch_size(nodes: list[Node], axes: list, names: list[str]) -> int:
     sizes = {}
-    for i, (node, axis) in enumerate(zip(nodes, axes, strict=True)):
+    for node, axis, name in zip(nodes, axes, names, strict=True):
         if axis is not None:
             shape = node.data.shape
             if not -len(shape) <= axis < len(shape):
-                raise ValueError(f"in_axes of vmap asks for axis {axis} of an argument of shape {shape} (leaf {i})")
-            sizes.setdefault(shape[axis], (i, shape))
+                raise ValueError(
+                    f"in_axes of vmap asks for axis {axis} of {name}, which has shape {shape}; "
+                    "None in in_axes shares an argument among all examples"
+                )
+            sizes.setdefault(shape[axis], f"{shape[axis]} (axis {axis} of {name}, of shape {shape})")
     if not sizes:
-        raise ValueError("vmap needs at least one argument to map over; every entry of in_axes is None")
+        raise ValueError("vmap needs at least one argument to map over, but in_axes is None for all there are")
     if len(sizes) > 1:
-        came = ", ".join(f"{size} (leaf {i}, shape {shape})" for size, (i, shape) in sizes.items())
-        raise ValueError(f"vmap needs arguments of one length along the mapped axes, got {came}")
+        raise ValueError(f"vmap needs one length along all mapped axes, got {' and '.join(sizes.values())}")
     return next(iter(sizes))
+
+
+def batch_first(node: Node, mine: Frame, size: int) -> Tensor:
+    """A value from inside the frame `mine` with the batch as axis 0; what all examples share is repeated."""
+    if node.level == mine.level:
+        return new_handle(node.payload)
+    return broadcast_to(new_handle(node), (size, *node.data.shape))
 
 
 def _out(node: Node, mine: Frame, size: int, axis) -> Tensor:
     """A result of the function, with the batch brought to `axis`."""
-    if node.level == mine.level:
-        out = new_handle(node.payload)
-    elif axis is None:
-        return new_handle(node)
-    else:
-        data = node.data
-        out = broadcast_to(new_handle(node), (size, *data.shape))
     if axis is None:
-        raise ValueError("out_axes of vmap is None for a result that differs between examples")
+        if node.level == mine.level:
+            raise ValueError("out_axes of vmap is None for a result that differs between examples")
+        return new_handle(node)
+    out = batch_first(node, mine, size)
     if not -out.ndim <= axis < out.ndim:
         raise ValueError(f"out_axes of vmap asks for axis {axis} of a result of shape {out.shape}")
     return moveaxis(out, 0, axis)
