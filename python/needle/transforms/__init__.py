@@ -12,6 +12,6 @@ from .reverse import grad, value_and_grad, vjp
 
 __all__ = [
     "checkpoint", "cond", "custom_gradient", "custom_jvp", "enable_grad", "fixed_point", "fori_loop", "grad",
-    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "map", "no_grad", "root", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap",
-    "while_loop",
+    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "map", "no_grad", "root", "scan",
+    "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
