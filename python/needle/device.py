@@ -142,7 +142,7 @@ def as_device(device) -> Device:
 
 def device_of(array) -> Device:
     """The device on which a raw array lives."""
-    return _CPU if isinstance(array, np.ndarray) else _CUDA
+    return _CPU if isinstance(array, np.ndarray) or not hasattr(array, "get") else _CUDA  # only CuPy's are fetched
 
 
 def to_numpy(array):

@@ -9,6 +9,7 @@ import numpy as np
 from . import adjoint, ops
 from .graph import Tensor, TensorTuple, leaf, plain_array
 from .ops.elementwise import weak_number
+from .ops.kinds import ToWhole
 
 _NUMBERS = (int, float, np.generic, complex)
 _EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(), ops.EWiseDiv(), ops.EWisePow()
@@ -142,7 +143,7 @@ def astype(self, dtype):
     """The same numbers in another dtype; the derivative flows through floating and complex ones."""
     if np.dtype(dtype).kind in "fc":
         return ops.Cast(dtype)(self)
-    return leaf(self.node.data.astype(dtype))
+    return ToWhole(dtype)(self)
 
 
 @_attach

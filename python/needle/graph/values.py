@@ -197,7 +197,14 @@ class Tensor(Value):
                 f"data must keep its dtype: this Tensor is {self.dtype}, the new value is {value.dtype}; "
                 f'convert it first, e.g. value.astype("{self.dtype}")'
             )
-        self._move(Node(None, (), value.node.data, self.node.requires_grad))
+        node = value.node.detached()
+        if node.level > self.node.level:
+            raise TypeError(
+                f"a value from inside {node.frame.name}, which is another one for each example, cannot be stored in a "
+                "Tensor outside; return it from the function (or switch what keeps statistics to .eval())"
+            )
+        node.requires_grad = self.node.requires_grad
+        self._move(node)
 
     def _move(self, node: Node) -> None:
         """Point this handle to another node.  The old one keeps its link: `backward` through it still finds `.grad`."""

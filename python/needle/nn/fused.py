@@ -14,7 +14,7 @@ import numpy as np
 from ..adjoint import adjoints, differentiable, recording
 from ..graph import Node, Tensor, TensorTuple, TensorTupleOp, handle, is_recording, new_handle, topological_order
 from ..ops.elementwise import add
-from ..ops.kinds import Cast, zeros
+from ..ops.kinds import Cast, zeros_like
 from ..ops.movement import Identity
 from ..ops.tuples import make_tuple
 
@@ -86,7 +86,7 @@ class FusedAdjoint(TensorTupleOp):
             pairs = zip(self.op.unfused(*inputs), grads)
         wanted = [x for x, need in zip(inputs, self.needs) if need]
         found = derivatives(pairs, wanted, record)
-        return make_tuple(*[zeros(x.shape, x.dtype) if t is None else t for t, x in zip(found, wanted)])
+        return make_tuple(*[zeros_like(x) if t is None else t for t, x in zip(found, wanted)])
 
     def gradient(self, out_grad: TensorTuple, node):
         """Differentiates the formula twice: ⟨adjoints(grads, inputs), out_grad⟩ by grads and inputs.

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..graph import Tensor, leaf
 from . import series
-from .kinds import Broadcasting, Elementwise, PiecewiseConstant, zeros
+from .kinds import Broadcasting, Elementwise, PiecewiseConstant, zeros_like
 
 __all__ = [
     "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul",
@@ -210,7 +210,7 @@ class PowerScalar(ScalarOp):
     def gradient(self, out_grad, node):
         n = self.number
         if n == 0:
-            return zeros(out_grad.shape, out_grad.dtype)
+            return zeros_like(out_grad)
         if n == 1:
             return out_grad
         (a,) = node.inputs
@@ -636,7 +636,7 @@ class Where(Elementwise):
 
     def gradient(self, out_grad, node):
         condition = node.inputs[0]
-        zero = zeros((), out_grad.dtype)
+        zero = leaf(np.zeros((), out_grad.dtype))
         return (
             None,
             where(condition, out_grad, zero) if node.needs(1) else None,

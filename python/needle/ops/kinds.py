@@ -28,7 +28,7 @@ class Linear(TensorOp):
     __slots__ = ()
 
     def tangent(self, node, *tangents):
-        return self(*[zeros(x.shape, x.dtype) if t is None else t for x, t in zip(node.inputs, tangents)])
+        return self(*[zeros_like(x) if t is None else t for x, t in zip(node.inputs, tangents)])
 
     def taylor(self, node, *series):
         later = [series_[1:] for series_ in series]
@@ -166,6 +166,18 @@ class Cast(Broadcasting, Linear):
         return Cast(dtype)(out_grad) if dtype.kind in "fc" else out_grad  # the adjoint of an integer is no integer
 
 
+class ToWhole(Broadcasting, PiecewiseConstant):
+    """The numbers in a dtype that has no derivatives: whole numbers or bools"""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+
+    def compute(self, a):
+        return a.astype(self.dtype)
+
+
 class Elementwise(Broadcasting):
     """yᵢ = f(x₁ᵢ, x₂ᵢ, …) after broadcasting.
 
@@ -205,9 +217,9 @@ def all_batched(size: int, inputs, batched) -> list:
     return [x if b else BroadcastTo((size, *x.shape))(x) for x, b in zip(inputs, batched)]
 
 
-def zeros(shape, dtype):
-    """A Tensor of zeros: a constant."""
-    return leaf(np.zeros(shape, dtype))
+def zeros_like(x):
+    """Zeros of the shape and dtype of a Tensor: a constant."""
+    return leaf(np.zeros_like(x.node.data))
 
 
 def sum_to(array, shape):

@@ -1,7 +1,9 @@
 """Tuples of Tensors as values: making one, taking an item out."""
 
-from ..graph import Tensor, TensorOp, TensorTuple, TensorTupleOp
-from .kinds import Linear, all_batched, zeros
+import numpy as np
+
+from ..graph import Tensor, TensorOp, TensorTuple, TensorTupleOp, leaf
+from .kinds import Linear, all_batched, zeros_like
 
 __all__ = [
     "FusedAddScalars", "MakeTensorTuple", "TupleGetItem", "fused_add_scalars", "make_tuple", "tuple_get_item",
@@ -20,7 +22,7 @@ class MakeTensorTuple(TensorTupleOp):
         return tuple(out_grad)
 
     def tangent(self, node, *tangents):
-        return self(*[zeros(x.shape, x.dtype) if t is None else t for x, t in zip(node.inputs, tangents)])
+        return self(*[zeros_like(x) if t is None else t for x, t in zip(node.inputs, tangents)])
 
     taylor = Linear.taylor
 
@@ -45,7 +47,7 @@ class TupleGetItem(TensorOp):
         return arrays[self.index]
 
     def gradient(self, out_grad, node):
-        items = [zeros(array.shape, array.dtype) for array in node.inputs[0].node.data]
+        items = [leaf(np.zeros_like(array)) for array in node.inputs[0].node.data]
         items[self.index] = out_grad
         return MakeTensorTuple()(*items)
 

@@ -44,6 +44,11 @@ class Example:
     __radd__ = __rsub__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = __neg__ = __abs__ = __getitem__ = unknown
     item = tolist = copy = astype = unknown
 
+    def __array_function__(self, function, types, args, kwargs):
+        if function in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):  # these ask for no numbers
+            return function(np.broadcast_to(np.zeros((), self.dtype), self.shape), *args[1:], **kwargs)
+        return self.unknown()
+
     def __repr__(self) -> str:
         return f"<{self.dtype}{list(self.shape)}, another for each example>"
 
@@ -64,9 +69,6 @@ class Batched(Box):
         if self.payload.holds_tuple():
             return tuple(Example(item.shape[1:], item.dtype) for item in data)
         return Example(data.shape[1:], data.dtype)
-
-    def realize_cached_data(self):
-        return self.data.unknown()
 
     def copy(self) -> "Batched":
         return Batched(self.frame, self.payload)
