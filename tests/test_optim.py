@@ -1,6 +1,8 @@
 """needle.optim: the steps that the formulas prescribe, what a step leaves alone, schedules, clipping, state, errors."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -98,8 +100,8 @@ def with_grad(tensor):
 
 @optimizers
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-# Several shapes; 70 001 numbers are more than two of the blocks in which long arrays are worked on.
-@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 1, 3), (70_001,), (300, 301)])
+# Several shapes; the last are longer than the blocks in which long arrays are worked on.
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 1, 3), (70_001,), (300, 501)])
 def test_ten_steps_are_those_of_the_formula(kind, formula, options, dtype, shape):
     p = param(*shape, dtype=dtype)
     optimizer = kind([p], lr=0.1, **options)
@@ -205,6 +207,61 @@ def test_a_parameter_without_gradient_stays_and_its_first_step_counts_as_the_fir
     optimizer.step()
     np.testing.assert_allclose(late.numpy(), 0.9)  # Adam's first step has the length lr
     np.testing.assert_allclose(steady.numpy(), 0.7)
+
+
+@optimizers
+def test_parameters_move_together_as_each_does_alone(kind, formula, options):
+    shapes = [(3,), (), (90, 60), (2, 2), (0,), (5,)]
+    together = [param(*shape, dtype="float32") for shape in shapes]
+    alone = [ndl.Tensor(p.numpy()) for p in together]
+    optimizer, single = kind(together, **options), [kind([p], **options) for p in alone]
+    for absent in [(), (), (0,), (3, 5), (), (1, 2), ()]:  # who has no gradient in each of the steps
+        for i, (p, q) in enumerate(zip(together, alone)):
+            p.grad = q.grad = None if i in absent else param(*p.shape, dtype="float32")
+        optimizer.step()
+        for other in single:
+            other.step()
+        together[5].data = alone[5].data = param(5, dtype="float32")  # given another value in between
+    for p, q in zip(together, alone):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+    for i, other in enumerate(single):
+        for name, value in other.state_dict().items():
+            if name.startswith("state"):
+                np.testing.assert_array_equal(optimizer.state_dict()[name.replace("state.0", f"state.{i}")], value)
+
+
+@optimizers
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["copy", "pickle"])
+def test_an_optimizer_and_its_parameters_can_be_copied(kind, formula, options, copied):
+    optimizer = stepped(kind, param(3), param(2), **options)
+    again = copied(optimizer)
+    for p, q in zip(optimizer.params, again.params):
+        p.grad = q.grad = param(*p.shape)
+    optimizer.step()
+    again.step()
+    ours, theirs = optimizer.state_dict(), again.state_dict()
+    assert all((ours[name] == theirs[name]).all() for name in ours)
+    assert all((p.numpy() == q.numpy()).all() for p, q in zip(optimizer.params, again.params))
+
+
+def test_momentum_can_be_switched_on_between_steps():
+    p = ndl.Tensor([0.0])
+    p.grad = ndl.Tensor([1.0])
+    optimizer = SGD([p], lr=1.0)
+    optimizer.step()
+    optimizer.groups[0]["momentum"] = 0.5
+    optimizer.step()
+    assert p.numpy() == -1.5
+
+
+def test_a_write_into_the_array_of_a_parameter_counts():
+    p = ndl.Tensor([1.0, 2.0])
+    p.grad = ndl.Tensor([0.0, 0.0])
+    optimizer = SGD([p, param(3)], lr=1.0)
+    optimizer.step()
+    p.cached_data[0] = 5.0
+    optimizer.step()
+    np.testing.assert_array_equal(p.numpy(), [5, 2])
 
 
 def test_a_frozen_parameter_stays_frozen_after_a_step():

@@ -12,8 +12,10 @@ import numpy as np
 from ..device import to_numpy
 from ..graph import Node, Tensor
 from .clipping import clip_grad_norm, clip_grad_value
+from .joined import Joined
 
-BLOCK = 32768  # numbers worked on at a time: a block of every array that a step touches fits in a core's cache
+BLOCK = 65536  # numbers worked on at a time: a block of every array that a step touches fits in a core's cache
+SHORT = 4096  # numbers: up to here calling NumPy costs a parameter more than being joined to others does
 
 
 class Optimizer:
@@ -42,6 +44,7 @@ class Optimizer:
         self._options = options
         self._indices: list[list[int]] = []  # of each group's Tensors in params
         self._state: list[dict[str, Any]] = []  # of each Tensor: its number of steps, and its arrays once it has any
+        self._joined: dict[tuple[int, ...], Joined] = {}  # short parameters by their indices
         self._scratch: dict[Any, np.ndarray] = {}
         self._check_options(options)
         for group in _as_groups(params, type(self).__name__):
@@ -101,7 +104,8 @@ class Optimizer:
         """Write the value that follows `p` into `new`, and change `slots` in place; `p` and `g` are only read.
 
         All are arrays of one shape and dtype; `scratch` is there to be overwritten.  `coefficients` are 0-d arrays of
-        that dtype, which NumPy takes faster than Python numbers.
+        that dtype, which NumPy takes faster than Python numbers.  The update must be elementwise: long parameters come
+        in blocks, and short ones joined.
         """
         raise NotImplementedError(f"{type(self).__name__} must define coefficients and update, or step")
 
@@ -109,29 +113,56 @@ class Optimizer:
         """Move every parameter that has a `.grad`; those without stay where they are."""
         for group, indices in zip(self.groups, self._indices):
             names = self.slots(group)
-            known: dict[Any, tuple] = {}
+            coefficients: dict[Any, tuple] = {}
+            short: dict[Any, list[tuple]] = {}  # what is joined: short parameters of one dtype that are equally far
             for index, param in zip(indices, group["params"]):
                 grad = param.grad
                 if grad is None:
                     continue
                 p = param.node.data
-                g = grad.node.data if isinstance(grad, Tensor) else None
+                g: Any = grad.node.data if isinstance(grad, Tensor) else None
                 if type(g) is not type(p) or g.shape != p.shape or g.dtype != p.dtype:
                     g = self._fitted(index, grad, p)
-                is_complex = p.dtype.kind == "c"
-                if is_complex:
-                    p, g = _as_real(p), _as_real(g)
-                step = self._state[index]["step"] + 1
-                key = step, p.dtype
-                coefficients = known.get(key)
-                if coefficients is None:
-                    coefficients = known[key] = _as_arrays(self.coefficients(group, step), p)
-                new = np.empty_like(p, order="C")
-                self._update_in_blocks(p, g, new, coefficients, [self._slot(index, name, p) for name in names])
-                if is_complex:
-                    new = new.view(param.dtype)[..., 0]
-                param._move(Node(None, (), new, param.node.requires_grad))
-                self._state[index]["step"] = step
+                key = step, dtype = self._state[index]["step"] + 1, p.dtype
+                if key not in coefficients:
+                    coefficients[key] = _as_arrays(self.coefficients(group, step), _as_real(p))
+                if p.size <= SHORT and dtype.kind == "f" and isinstance(p, np.ndarray):
+                    short.setdefault(key, []).append((index, param, p, g))
+                else:
+                    new = self._moved(index, _as_real(p), _as_real(g), coefficients[key], names)
+                    self._move(index, param, new.view(dtype)[..., 0] if dtype.kind == "c" else new)
+            for key, members in short.items():
+                self._move_together(members, coefficients[key], names)
+
+    def _moved(self, index: int, p, g, coefficients, names):
+        new = np.empty_like(p, order="C")
+        self._update_in_blocks(p, g, new, coefficients, [self._slot(index, name, p) for name in names])
+        return new
+
+    def _move_together(self, members: list[tuple], coefficients, names) -> None:
+        indices, params, values, grads = zip(*members)
+        joined = self._joined.get(indices)
+        if joined is None or joined.names != names or joined.shapes != [p.shape for p in values]:
+            joined = self._join(indices, names, values)
+        gradient = joined.gradient(grads)
+        new = np.empty_like(gradient)
+        self._update_in_blocks(joined.values(values), gradient, new, coefficients, joined.slots)
+        for index, param, part in zip(indices, params, joined.split(new)):
+            self._move(index, param, part)
+
+    def _move(self, index: int, param: Tensor, new) -> None:
+        param._move(Node(None, (), new, param.node.requires_grad))
+        self._state[index]["step"] += 1
+
+    def _join(self, indices: tuple[int, ...], names: tuple[str, ...], values) -> Joined:
+        """Join these parameters: from now on their slots are parts of long arrays."""
+        columns = [[self._slot(index, name, p) for index, p in zip(indices, values)] for name in names]
+        self._joined = {key: joined for key, joined in self._joined.items() if set(key).isdisjoint(indices)}
+        joined = self._joined[indices] = Joined(values, names, columns)
+        for name, slot in zip(names, joined.slots):
+            for index, part in zip(indices, joined.parts(slot)):
+                self._state[index][name] = part
+        return joined
 
     def _update_in_blocks(self, p, g, new, coefficients, slots) -> None:
         if p.size <= BLOCK or not isinstance(p, np.ndarray):
@@ -280,7 +311,11 @@ class Optimizer:
             raise ValueError(f"the state has {min(rest)!r}, which this {kind} has not: it is of another optimizer")
         for group, chosen in zip(self.groups, options):
             group.update(chosen)
-        self._state = entries
+        self._state, self._joined = entries, {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy joins its parameters anew: views, copied one by one, would no longer be parts of one array.
+        return {**vars(self), "_joined": {}, "_scratch": {}}
 
     def __repr__(self) -> str:
         lines = [
