@@ -148,6 +148,18 @@ class Tensor(Value):
         """The live array of this value; computed now if it was postponed."""
         return self.node.realize_cached_data()
 
+    @property
+    def cached_data(self) -> NDArray:
+        """The live array.  Assigning another array gives this Tensor a new value, as assigning `.data` does."""
+        return self.realize_cached_data()
+
+    @cached_data.setter
+    def cached_data(self, array) -> None:
+        array = plain_array(array)
+        if array.shape == self.shape and np.shares_memory(array, self.node.data):
+            return  # `x.cached_data -= y` has written into it already, and now hands it back
+        self._move(Node(None, (), array, self.node.requires_grad))
+
     def needs(self, index: int) -> bool:
         """For rules: whether the gradient with respect to input `index` is asked for.  True when called by hand."""
         return True
