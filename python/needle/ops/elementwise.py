@@ -465,8 +465,11 @@ class Tanh(Elementwise):
         return multiply(out_grad, 1 - square(node))
 
     def taylor(self, node, a):
-        # 1 - tanh²a = 4·σ(2a)·σ(-2a) keeps its digits where tanh a is near ±1
-        return series.tangent(node, sigmoid(a[0] * 2) * sigmoid(a[0] * -2) * 4, -1, a)
+        if len(a) <= 3:
+            slope = 1 - square(node)  # as in `gradient`, and fast: second order is what Laplacians take
+        else:
+            slope = sigmoid(a[0] * 2) * sigmoid(a[0] * -2) * 4  # the same, with all digits where tanh a is near ±1
+        return series.tangent(node, slope, -1, a)
 
 
 class Sigmoid(Elementwise):
@@ -485,7 +488,15 @@ class Sigmoid(Elementwise):
         return multiply(out_grad, node * (1 - node))
 
     def taylor(self, node, a):
-        return series.logistic(node, sigmoid(negate(a[0])), a)
+        return sigmoid_series(node, a)
+
+
+def sigmoid_series(y0, a) -> list:
+    """The series of σ(a), which begins with y0, as that of (1 + tanh(a/2)) / 2: near a = 0, where every second one of
+    the derivatives is small, none is the difference of large numbers."""
+    half = series.each(a[0] / 2, lambda x: x / 2, a)
+    t = series.tangent(tanh(half[0]), y0 * sigmoid(negate(a[0])) * 4, -1, half)
+    return series.each(y0, lambda x: x / 2, t)
 
 
 class Softplus(Elementwise):
@@ -500,8 +511,7 @@ class Softplus(Elementwise):
         return multiply(out_grad, sigmoid(node.inputs[0]))
 
     def taylor(self, node, a):
-        s = series.logistic(sigmoid(a[0]), sigmoid(negate(a[0])), a)
-        return series.integral(node, series.product(s, series.slope(a)))
+        return series.integral(node, series.product(sigmoid_series(sigmoid(a[0]), a), series.slope(a)))
 
 
 class ReLU(Elementwise):
@@ -534,7 +544,7 @@ class SiLU(Elementwise):
         return multiply(out_grad, s + a * s * (1 - s))
 
     def taylor(self, node, a):
-        return series.product(a, series.logistic(sigmoid(a[0]), sigmoid(negate(a[0])), a), first=node)
+        return series.product(a, sigmoid_series(sigmoid(a[0]), a), first=node)
 
 
 _GELU_SCALE = float(np.sqrt(2 / np.pi))

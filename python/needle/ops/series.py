@@ -7,6 +7,19 @@ y' = f'(x)·x', coefficient by coefficient, in a number of products that grows w
 
 import math
 
+import numpy as np
+
+from ..graph import Node, Tensor
+
+
+class Unit(Tensor):
+    """The number 1 as a term: what is multiplied by it stays as it is, without an op."""
+
+    __slots__ = ()
+
+    def __init__(self, dtype):
+        self.grad, self.node = None, Node(None, (), np.ones((), dtype), False)
+
 
 def each(first, function, x) -> list:
     """`first`, then `function` of x₁ … xₙ: what a function that is linear near x₀ does to a series."""
@@ -22,6 +35,13 @@ def total(*terms):
     return result
 
 
+def times(x, y):
+    """x·y."""
+    if x is None or y is None:
+        return None
+    return x if type(y) is Unit else y if type(x) is Unit else x * y
+
+
 def divided(x, number):
     """x / number."""
     return x if x is None or number == 1 else x / number
@@ -34,17 +54,15 @@ def negated(x):
 
 def coefficient(a, b, k: int, start: int = 0):
     """Coefficient k of a·b without the terms in which a's index is below `start`: Σ aⱼ·bₖ₋ⱼ for start ≤ j ≤ k."""
-    pairs = [(a[j], b[k - j]) for j in range(start, k + 1)]
-    return total(*[one * other for one, other in pairs if one is not None and other is not None])
+    return total(*[times(a[j], b[k - j]) for j in range(start, k + 1)])
 
 
-def square_coefficient(a, k: int, start: int = 0):
-    """Coefficient k of a² without the terms in which an index is below `start`; each product but a middle one counts
-    twice."""
-    pairs = [(a[j], a[k - j]) for j in range(start, (k + 1) // 2)]
-    half = total(*[one * other for one, other in pairs if one is not None and other is not None])
-    middle = a[k // 2] if k % 2 == 0 and k // 2 >= start else None
-    return total(None if half is None else half * 2, None if middle is None else middle * middle)
+def square_coefficient(a, k: int, start: int = 0, sign: int = 1):
+    """Coefficient k of a² (or -a²) without the terms in which an index is below `start`; each product but a middle one
+    counts twice."""
+    half = total(*[times(a[j], a[k - j]) for j in range(start, (k + 1) // 2)])
+    middle = times(a[k // 2], a[k // 2]) if k % 2 == 0 and k // 2 >= start else None
+    return total(None if half is None else half * (2 * sign), middle if sign > 0 else negated(middle))
 
 
 def product(a, b, first=None) -> list:
@@ -58,7 +76,7 @@ def square_root(y0, x) -> list:
     """√x, which begins with y0: from y·y = x."""
     y, twice = [y0], y0 * 2
     for k in range(1, len(x)):
-        rest = total(x[k], negated(square_coefficient(y, k, start=1)))
+        rest = total(x[k], square_coefficient(y, k, start=1, sign=-1))
         y.append(None if rest is None else rest / twice)
     return y
 
@@ -121,19 +139,8 @@ def tangent(y0, slope0, sign: int, x) -> list:
     y, w, dx = [y0], [slope0], slope(x)
     for k in range(len(dx)):
         if k > 0:
-            square = square_coefficient(y, k)
-            w.append(square if sign > 0 else negated(square))
+            w.append(square_coefficient(y, k, sign=sign))
         y.append(divided(coefficient(w, dx, k), k + 1))
-    return y
-
-
-def logistic(y0, opposite, x) -> list:
-    """The series of 1 / (1 + e⁻ˣ), which begins with y0: y' = y·(1 - y)·x'.  `opposite` is 1 - y₀, known exactly."""
-    y, rest, w, dx = [y0], [opposite], [], slope(x)
-    for k in range(len(dx)):
-        w.append(coefficient(y, rest, k))
-        y.append(divided(coefficient(w, dx, k), k + 1))
-        rest.append(negated(y[-1]))
     return y
 
 

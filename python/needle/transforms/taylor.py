@@ -61,14 +61,14 @@ def terms_of(op: Op, primals: tuple[Node, ...], out: Node, terms: list[list], or
         return by_tangents(op, primals, out, terms, order)
     node = primal_of(op, primals, out, carrying_ones)
     handles = [[new_handle(p), *map(_handle, mine)] for p, mine in zip(primals, terms, strict=True)]
-    return [None if term is None else _fitted(term, out) for term in rule(node, *handles)[1:]]
+    return [None if term is None else fitted(term, out) for term in rule(node, *handles)[1:]]
 
 
 def _handle(node: Node | None) -> Tensor | None:
     return None if node is None else new_handle(node)
 
 
-def _fitted(term: Tensor, out: Node) -> Node:
+def fitted(term: Tensor, out: Node) -> Node:
     """A term in the shape and dtype of the value: rules leave it unbroadcast where they can."""
     data = out.data
     if type(data) is tuple:
