@@ -50,23 +50,23 @@ class LSTMSequence(Fused):
         from_state = halved(W_hh, size).T
         gates = np.matmul(halved(with_row(W_ih, biases), size).T, features_first(x, ones=bool(biases)))
         blocks = gates.reshape(steps, 4, size, batch)
-        outputs = np.empty_like(x, shape=(steps, size, batch))
+        outputs = np.empty_like(x, order="C", shape=(steps, size, batch))
         cells = np.empty_like(outputs)
-        half = np.full_like(x, 0.5, shape=(3, size, batch))
+        half = np.full_like(x, 0.5, order="C", shape=(3, size, batch))
         h, c = np.ascontiguousarray(h.T), np.ascontiguousarray(c.T)
-        product, by_input, by_cell = np.empty_like(gates[0]), np.empty_like(h), np.empty_like(h)
-        for gate, block, h_next, c_next in zip(gates, blocks, outputs, cells):
-            np.matmul(from_state, h, out=product)
+        product, part = np.empty_like(gates[0]), np.empty_like(h)
+        each_step = zip(gates, blocks[:, :3], *blocks.transpose(1, 0, 2, 3), outputs, cells)
+        for gate, sigmoids, o, i, f, g, h_next, c_next in each_step:
+            from_state.dot(h, product)
             gate += product
-            np.tanh(gate, out=gate)
-            sigmoids, (o, i, f, g) = block[:3], block
+            np.tanh(gate, gate)
             sigmoids *= half
             sigmoids += half
-            np.multiply(f, c, out=c_next)
-            np.multiply(i, g, out=by_input)
-            c_next += by_input
-            np.tanh(c_next, out=by_cell)
-            np.multiply(o, by_cell, out=h_next)
+            np.multiply(f, c, c_next)
+            np.multiply(i, g, part)
+            c_next += part
+            np.tanh(c_next, part)
+            np.multiply(o, part, h_next)
             h, c = h_next, c_next
         return outputs.transpose(0, 2, 1), cells.transpose(0, 2, 1), blocks
 
@@ -76,51 +76,58 @@ class LSTMSequence(Fused):
         by_output, by_cell = [None if g is None else np.ascontiguousarray(g.transpose(0, 2, 1)) for g in out_grads]
         states, cells, gates = outputs[0].transpose(0, 2, 1), outputs[1].transpose(0, 2, 1), outputs[2]
 
-        # What a step multiplies its adjoints with, for all steps at once.
+        # What each step multiplies its adjoints with, for all steps at once: d(h or c)/d(gate) in `slopes`, dh/dc in
+        # `passed`.  (Through views of their own: `slopes[:, 0] *= …` would also copy the result onto itself.)
         o, i, f, g = gates.transpose(1, 0, 2, 3)
-        squashed = np.tanh(cells)
-        slopes = np.subtract(1, gates)  # becomes d(h or c)/d(gate before its sigmoid or tanh)
-        slopes *= gates
-        slopes[:, 0] *= squashed
-        slopes[:, 1] *= g
-        slopes[0, 2] *= c.T
-        slopes[1:, 2] *= cells[:-1]
-        by_g = slopes[:, 3]
-        np.multiply(g, g, out=by_g)
-        np.subtract(1, by_g, out=by_g)
+        slopes = np.empty_like(gates)
+        by_o, by_i, by_f, by_g = slopes.transpose(1, 0, 2, 3)
+        sigmoids = slopes[:, :3]
+        np.subtract(1, gates[:, :3], sigmoids)
+        sigmoids *= gates[:, :3]
+        passed = np.tanh(cells)
+        by_o *= passed
+        by_i *= g
+        np.multiply(by_f[0], c.T, by_f[0])
+        np.multiply(by_f[1:], cells[:-1], by_f[1:])
+        np.multiply(g, g, by_g)
+        np.subtract(1, by_g, by_g)
         by_g *= i
-        squashed *= squashed
-        np.subtract(1, squashed, out=squashed)
-        squashed *= o  # dh/dc
+        passed *= passed
+        np.subtract(1, passed, passed)
+        passed *= o
 
         dz = slopes.reshape(steps, 4 * size, batch)
-        back = np.ascontiguousarray(gates_in_order(W_hh, size).T).T
-        dh, dc, partial = np.zeros_like(states[0]), np.zeros_like(states[0]), np.empty_like(states[0])
-        for t in range(steps - 1, -1, -1):
-            if by_output is not None:
-                dh += by_output[t]
-            if by_cell is not None:
-                dc += by_cell[t]
-            np.multiply(dh, squashed[t], out=partial)
-            dc += partial
-            slope = slopes[t]
-            slope[0] *= dh
-            slope[1:] *= dc
-            np.matmul(back, dz[t], out=dh)
-            dc *= f[t]
+        back = gates_in_order(W_hh, size)
+        dh, dc, part = np.zeros_like(cells[0]), np.zeros_like(cells[0]), np.empty_like(cells[0])
+        if by_cell is None:
+            by_cell = [None] * steps
+        if by_output is None:
+            by_output = [None] * steps
+        each_step = zip(by_output, by_cell, passed, by_o, slopes[:, 1:], dz, f, strict=True)
+        for from_output, from_cell, pass_on, slope_o, slope_ifg, all_slopes, keep in reversed(list(each_step)):
+            if from_output is not None:
+                dh += from_output
+            if from_cell is not None:
+                dc += from_cell
+            np.multiply(dh, pass_on, part)
+            dc += part
+            slope_o *= dh
+            slope_ifg *= dc
+            back.dot(all_slopes, dh)
+            dc *= keep
 
         by_x = by_W_ih = by_W_hh = by_bias = None
         if needs[0]:
             by_x = np.matmul(gates_in_order(W_ih, size), dz).transpose(0, 2, 1)
         if any(needs[3:]):
-            rows = np.empty_like(x, shape=(width + 1 + size, steps, batch))
+            rows = np.empty_like(x, order="C", shape=(width + 1 + size, steps, batch))
             rows[:width] = x.transpose(2, 0, 1)
             rows[width] = 1
             rows[width + 1 :, 0] = h.T
             rows[width + 1 :, 1:] = states[:-1].transpose(1, 0, 2)
-            columns = np.ascontiguousarray(dz.transpose(1, 0, 2)).reshape(4 * size, -1)
-            by_all = np.matmul(rows.reshape(len(rows), -1), columns.T)
-            by_all = np.roll(by_all.reshape(len(rows), 4, size), -1, axis=1).reshape(len(rows), -1)
+            columns = np.empty_like(x, order="C", shape=(4, size, steps, batch))
+            columns[:3], columns[3] = slopes[:, 1:].transpose(1, 2, 0, 3), slopes[:, 0].transpose(1, 0, 2)
+            by_all = np.matmul(rows.reshape(len(rows), -1), columns.reshape(4 * size, -1).T)
             by_W_ih, by_bias, by_W_hh = by_all[:width], by_all[width], by_all[width + 1 :]
         return (by_x, dh.T, dc.T, by_W_ih, by_W_hh, *[by_bias for _ in biases])
 
@@ -128,7 +135,9 @@ class LSTMSequence(Fused):
 def gates_in_order(weight, size: int):
     """The columns i, f, g, o of a weight as o, i, f, g: the three sigmoids side by side, and the three that pass
     through the cell."""
-    return np.roll(weight.reshape(-1, 4, size), 1, axis=1).reshape(-1, 4 * size)
+    out = np.empty_like(weight, order="C")
+    out[:, :size], out[:, size:] = weight[:, 3 * size :], weight[:, : 3 * size]
+    return out
 
 
 def halved(weight, size: int):
@@ -146,7 +155,7 @@ def with_row(weight, biases):
 def features_first(x, ones: bool):
     """x (T, B, in) as (T, in, B), with a row of ones for the bias if wanted."""
     steps, batch, width = x.shape
-    out = np.empty_like(x, shape=(steps, width + ones, batch))
+    out = np.empty_like(x, order="C", shape=(steps, width + ones, batch))
     out[:, :width] = x.transpose(0, 2, 1)
     out[:, width:] = 1
     return out

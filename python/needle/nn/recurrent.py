@@ -5,7 +5,7 @@ import math
 from .. import init
 from ..graph import Tensor
 from ..ops.elementwise import add, multiply, relu, sigmoid, tanh
-from ..ops.movement import reshape, stack
+from ..ops.movement import concatenate, reshape, stack
 from .arguments import require_features, require_sequence, require_state
 from .fused_lstm import lstm
 from .linear import affine
@@ -205,13 +205,17 @@ class LSTM(_Layers):
         h0, c0 = _pair(self, h)
         self.check(X, h0, c0)
         last_h, last_c = [], []
+        start = self.lstm_cells[0].start(X.shape[1]) if h is None else None
         for layer, cell in enumerate(self.lstm_cells):
-            h = cell.start(X.shape[1]) if h0 is None else h0[layer]
-            c = cell.start(X.shape[1]) if c0 is None else c0[layer]
+            h, c = (start, start) if start is not None else (h0[layer], c0[layer])
             X, cells = lstm(X, h, c, cell.W_ih, cell.W_hh, cell.bias_ih, cell.bias_hh)
-            last_h.append(X[-1])
-            last_c.append(cells[-1])
-        return X, (stack(last_h, 0), stack(last_c, 0))
+            last_h.append(X[-1:])
+            last_c.append(cells[-1:])
+        return X, (_joined(last_h), _joined(last_c))
+
+
+def _joined(states: list[Tensor]) -> Tensor:
+    return states[0] if len(states) == 1 else concatenate(states, 0)
 
 
 def _pair(layer: Module, state) -> tuple:
