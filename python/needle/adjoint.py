@@ -34,7 +34,7 @@ from .graph import (
     topological_order,
 )
 from .ops.elementwise import add
-from .ops.kinds import Cast, zeros
+from .ops.kinds import Cast
 from .ops.movement import Identity
 from .ops.slices import gradient_by_slices
 from .ops.tuples import TupleGetItem, make_tuple
@@ -162,11 +162,16 @@ def _cast(partial: Tensor, dtype) -> Tensor:
 def _complete(items: list, node: Node) -> TensorTuple:
     """The adjoint of a TensorTuple, with zeros for the items that nothing depended on."""
     return make_tuple(
-        *[
-            zeros(array.shape, array.dtype) if item is None else item
-            for item, array in zip(items, node.data, strict=True)
-        ]
+        *[_no_adjoint(array) if item is None else item for item, array in zip(items, node.data, strict=True)]
     )
+
+
+def _no_adjoint(array) -> Tensor:
+    """Zeros like `array`: a single one, repeated, which takes no memory and can be told from others by its strides."""
+    return leaf(np.ndarray(array.shape, array.dtype, _ZERO, 0, (0,) * array.ndim))
+
+
+_ZERO = bytes(32)
 
 
 def _add_item(sums: dict, source: Node, index: int, partial: Tensor) -> None:
