@@ -8,10 +8,12 @@ from .custom import custom_gradient, custom_jvp, stop_gradient
 from .forward import jvp, linearize
 from .implicit import fixed_point, root
 from .jacobian import hessian, hvp, jacfwd, jacobian, jacrev
+from .laplacian import laplacian
 from .reverse import grad, value_and_grad, vjp
+from .taylor import jet, nth_derivative
 
 __all__ = [
     "checkpoint", "cond", "custom_gradient", "custom_jvp", "enable_grad", "fixed_point", "fori_loop", "grad",
-    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jvp", "linearize", "map", "no_grad", "root", "scan",
-    "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
+    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jet", "jvp", "laplacian", "linearize", "map", "no_grad",
+    "nth_derivative", "root", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
 ]  # fmt: skip
