@@ -16,13 +16,18 @@ _TRANSFORMS = (
 )  # fmt: skip
 
 
+_OTHERS = {"backprop": "backpropagation", "draw": "drawing", "explain": "explanation"}
+
+
 def __getattr__(name: str):
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _TRANSFORMS:
         return getattr(importlib.import_module(f"{__name__}.transforms"), name)
+    if name in _OTHERS:
+        return getattr(importlib.import_module(f"{__name__}.{_OTHERS[name]}"), name)
     raise AttributeError(f"module needle has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_MODULES, *_TRANSFORMS})
+    return sorted({*globals(), *_MODULES, *_TRANSFORMS, *_OTHERS})

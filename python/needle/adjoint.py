@@ -111,7 +111,7 @@ def adjoints(
         except ValueUnknown:  # inside vmap: there are values only for one example at a time
             partials = gradient_by_slices(op, adjoint, primal)
         if type(partials) is not tuple:
-            partials = as_tuple(partials)
+            partials = as_tuple(partials, op)
         inputs = node.inputs
         if len(partials) != len(inputs):
             raise op.wrong_count(partials, inputs)
@@ -385,7 +385,7 @@ def backward(
     >>> x.grad
     needle.Tensor([18.])
     """
-    seed = _seed(output, out_grad)
+    seed = seed_of(output, out_grad)
     if create_graph is None:
         create_graph = not accumulate and is_recording()
     root = output.node
@@ -435,7 +435,7 @@ def _nothing_requires_grad() -> RuntimeError:
     )
 
 
-def _seed(output: Tensor, out_grad) -> Tensor:
+def seed_of(output: Tensor, out_grad) -> Tensor:
     if not output.node.is_differentiable():
         raise _nothing_requires_grad()
     data = output.node.data

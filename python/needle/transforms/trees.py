@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Node, Tensor, TensorTuple, is_recording, new_handle, plain_array
+from ..graph import Node, Tensor, TensorTuple, handle, is_recording, new_handle, plain_array
 
 
 class Tree:
@@ -190,7 +190,7 @@ class Arguments:
         """`fun` with `nodes` in place of the followed leaves; parameters of Modules are put back afterwards."""
         args = list(self.args)
         swapped: list[tuple[Tensor, Node]] = []
-        tensors = [new_handle(node) for node in nodes]
+        tensors = [handle(node) for node in nodes]  # linked, so that backward() inside finds them
         try:
             for i, tree in zip(self.argnums, self.trees, strict=True):
                 mine, tensors = tensors[: len(tree.leaves)], tensors[len(tree.leaves) :]
