@@ -61,7 +61,7 @@ class Softplus(Module):
 class Softmax(Module):
     """y = eˣ / Σ eˣ along axis `dim`.  Any shape with that axis."""
 
-    def __init__(self, dim: int = -1):
+    def __init__(self, dim: int = -1, device=None, dtype="float32"):
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:

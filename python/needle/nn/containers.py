@@ -10,7 +10,7 @@ from .module import Module
 class Sequential(Module):
     """y = fₙ(… f₂(f₁(x))): one Module after the other.  Has `len`, can be indexed and iterated; without any, y = x."""
 
-    def __init__(self, *modules: Module):
+    def __init__(self, *modules: Module, device=None, dtype="float32"):
         for i, module in enumerate(modules):
             if not callable(module):
                 raise TypeError(
@@ -37,7 +37,7 @@ class Sequential(Module):
 class Residual(Module):
     """y = x + fn(x) (He et al. 2015, arXiv:1512.03385).  fn keeps the shape of x."""
 
-    def __init__(self, fn: Module):
+    def __init__(self, fn: Module, device=None, dtype="float32"):
         self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ class Dropout(Module):
     Raises ValueError unless 0 <= p < 1.
     """
 
-    def __init__(self, p: float = 0.5, *, generator: Generator | None = None):
+    def __init__(self, p: float = 0.5, device=None, dtype="float32", *, generator: Generator | None = None):
         require_probability(p, "Dropout's p")
         self.p = p
         self.generator = generator
@@ -26,7 +26,7 @@ class Dropout(Module):
         require_tensor(self, x)
         keep = 1 - self.p
         mask = init.randb(*x.shape, p=keep, device=x.device, dtype=x.dtype, generator=self.generator)
-        return multiply(x, mask / keep)
+        return multiply(x, mask / keep) if self.p else x
 
     def extra_repr(self) -> str:
         return f"{self.p}"

@@ -8,6 +8,7 @@ from differentiating the formula, with the walk that differentiates everything e
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from ..graph import Node, Tensor, TensorTuple, TensorTupleOp, handle, is_recordi
 from ..ops.elementwise import add
 from ..ops.kinds import Cast, zeros_like
 from ..ops.movement import Identity
-from ..ops.tuples import make_tuple
+from ..ops.tuples import TupleGetItem, make_tuple
 
 
 class Fused(TensorTupleOp):
@@ -44,12 +45,11 @@ class Fused(TensorTupleOp):
 
     def gradient(self, out_grad: TensorTuple, node):
         inputs = node.inputs
-        needs = tuple([node.needs(i) and x.dtype.kind in "fc" for i, x in enumerate(inputs)])
+        needs = tuple([node.needs(i) and x.node.data.dtype.kind in "fc" for i, x in enumerate(inputs)])
         # The node that a rule receives is a Tensor; `handle` gives the TensorTuple that stands for the same node.
-        outputs = handle(node.node)
-        grads = [out_grad[i] for i in range(self.values)]
-        found = iter(FusedAdjoint(self, needs)(*grads, *outputs, *inputs))
-        return tuple([next(found) if need else None for need in needs])
+        found = FusedAdjoint(self, needs)(out_grad, handle(node.node), *inputs)
+        items = iter(items_of(found, sum(needs)))
+        return tuple([next(items) if need else None for need in needs])
 
     def unfused(self, *inputs):
         """The formula instead of the op, inside transforms that carry more than values (`jvp`, `vmap`)."""
@@ -60,7 +60,7 @@ class Fused(TensorTupleOp):
 class FusedAdjoint(TensorTupleOp):
     """The adjoints of those inputs of a `Fused` op that need one, from the adjoints of its values.
 
-    Inputs: the adjoints of the values, all that the op's `compute` returned, and the op's inputs.
+    Inputs: the adjoint of all that the op's `compute` returned, as a tuple; what it returned, as a tuple; its inputs.
     """
 
     __slots__ = ("needs", "op")
@@ -68,18 +68,16 @@ class FusedAdjoint(TensorTupleOp):
     def __init__(self, op: Fused, needs: tuple[bool, ...]):
         self.op, self.needs = op, needs
 
-    def compute(self, *arrays):
-        values, count = self.op.values, len(self.needs)
-        grads = tuple([None if is_zero(array) else array for array in arrays[:values]])
-        inputs = arrays[-count:]
-        if not any(grad is not None for grad in grads):
+    def compute(self, out_grads, outputs, *inputs):
+        grads = tuple([None if is_zero(array) else array for array in out_grads[: self.op.values]])
+        if all(grad is None for grad in grads):
             return tuple([np.zeros_like(array) for array, need in zip(inputs, self.needs) if need])
-        found = self.op.adjoint(grads, arrays[values:-count], inputs, self.needs)
+        found = self.op.adjoint(grads, outputs, inputs, self.needs)
         return tuple([array for array, need in zip(found, self.needs) if need])
 
-    def unfused(self, *arguments):
-        values, count = self.op.values, len(self.needs)
-        grads, inputs = arguments[:values], arguments[-count:]
+    def unfused(self, out_grad, outputs, *inputs):
+        """The adjoints of the formula, inside transforms that carry more than values."""
+        grads = items_of(out_grad, self.op.values)
         record = is_recording() and any(x.node.requires_grad for x in (*grads, *inputs))
         with recording():
             inputs = [stand_in(x) for x in inputs]
@@ -93,19 +91,26 @@ class FusedAdjoint(TensorTupleOp):
 
         What was kept gets no adjoint: it is a function of the inputs, and the formula knows how they matter.
         """
-        values, count = self.op.values, len(self.needs)
-        arguments = node.inputs
-        grads, inputs, directions = arguments[:values], arguments[-count:], list(out_grad)
+        values = self.op.values
+        first_grad, _, *inputs = node.inputs
+        grads, directions = items_of(first_grad, len(first_grad)), list(out_grad)
         record = is_recording() and any(x.node.requires_grad for x in (*grads, *inputs, *directions))
         with recording():
-            grads, inputs = [stand_in(x) for x in grads], [stand_in(x) for x in inputs]
+            ends = [stand_in(x) for x in grads[:values]]
+            inputs = [stand_in(x) for x in inputs]
             result = self.op.formula(*inputs)
-            outputs = (result,) if isinstance(result, Tensor) else result
+            results = (result,) if isinstance(result, Tensor) else result
             wanted = [x for x, need in zip(inputs, self.needs) if need]
-            first = derivatives(zip(outputs, grads), wanted, record=True)
+            first = derivatives(zip(results, ends), wanted, record=True)
             pairs = [(adjoint, v) for adjoint, v in zip(first, directions) if adjoint is not None]
-            second = derivatives(pairs, [*grads, *inputs], record)
-        return (*second[:values], *[None] * (len(arguments) - values - count), *second[values:])
+            second = derivatives(pairs, [*ends, *inputs], record)
+        by_grads = [zeros_like(x) if t is None else t for x, t in zip_longest(grads, second[:values])]
+        return (make_tuple(*by_grads), None, *second[values:])
+
+
+def items_of(values: TensorTuple, count: int) -> list[Tensor]:
+    """The first `count` items of a TensorTuple."""
+    return [TupleGetItem(i)(values) for i in range(count)]
 
 
 def is_zero(array) -> bool:

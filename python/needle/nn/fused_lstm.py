@@ -9,7 +9,7 @@ import numpy as np
 from ..graph import Tensor
 from ..ops.elementwise import add, multiply, sigmoid, tanh
 from ..ops.movement import stack
-from .fused import Fused, alike
+from .fused import Fused, alike, items_of
 from .linear import affine
 
 
@@ -18,8 +18,7 @@ def lstm(
 ) -> tuple[Tensor, Tensor]:
     """The states h and c (T, B, H) after each step of x (T, B, in), from h and c (B, H) on."""
     biases = () if bias_ih is None else (bias_ih, bias_hh)
-    states = LSTMSequence()(*alike(x, h, c, W_ih, W_hh, *biases))
-    return states[0], states[1]
+    return tuple(items_of(LSTMSequence()(*alike(x, h, c, W_ih, W_hh, *biases)), 2))
 
 
 class LSTMSequence(Fused):

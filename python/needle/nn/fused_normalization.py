@@ -10,12 +10,13 @@ from ..graph import Tensor
 from ..ops.elementwise import add, multiply, sqrt, square
 from ..ops.movement import reshape
 from ..ops.reductions import mean
-from .fused import Fused, alike
+from .fused import Fused, alike, items_of
 
 
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     """(x - mean) / √(var + eps)·weight + bias over the last axis of x (..., D); weight and bias (D,), or both None."""
-    return LayerNorm(eps)(*alike(*((x,) if weight is None else (x, weight, bias))))[0]
+    result = LayerNorm(eps)(*alike(*((x,) if weight is None else (x, weight, bias))))
+    return items_of(result, 1)[0]
 
 
 def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -23,8 +24,7 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Ten
 
     Also returns the mean and the biased variance of each channel (C,).
     """
-    result = BatchNorm(eps)(*alike(x, weight, bias))
-    return result[0], result[1], result[2]
+    return tuple(items_of(BatchNorm(eps)(*alike(x, weight, bias)), 3))
 
 
 class LayerNorm(Fused):
@@ -57,27 +57,25 @@ class LayerNorm(Fused):
         return out.reshape(x.shape), average, scale
 
     def adjoint(self, out_grads, outputs, inputs, needs):
-        """dx = (g - mean(g) - y·mean(g·y)) / √(var + eps), where y is x normalised and g = w·(the adjoint)."""
+        """dx = s·(g·w - mean(g·w) - d·s²·mean(g·w·d)), where d = x - mean and s = 1 / √(var + eps)."""
         x, affine, (_, average, scale) = inputs[0], inputs[1:], outputs
         n = x.shape[-1]
         grad = out_grads[0].reshape(-1, n)
-        normalised = x.reshape(-1, n) - average
-        normalised *= scale
-        by_weight = by_bias = None
-        scaled = grad
+        deviation = x.reshape(-1, n) - average
+        weight = affine[0] if affine else np.ones_like(grad, shape=n)
+        product = grad * deviation
+        by_x = by_weight = by_bias = None
         if affine:
-            scaled = grad * normalised
-            ones = np.ones_like(grad, shape=len(grad))
-            by_weight, by_bias = np.matmul(ones, scaled), np.matmul(ones, grad)
-            np.multiply(grad, affine[0], out=scaled)
-        by_x = None
+            by_weight = np.matmul(scale[:, 0], product)
+            by_bias = np.matmul(np.ones_like(grad, shape=len(grad)), grad)
         if needs[0]:
-            along = np.vecdot(scaled, normalised)[:, None]
-            along /= n
-            by_x = scaled - np.matmul(scaled, np.full_like(scaled, 1 / n, shape=n))[:, None]
-            normalised *= along
-            by_x -= normalised
+            slope = np.matmul(product, weight)[:, None] * scale**3 / n
+            shift = np.matmul(grad, weight)[:, None] * scale / n
+            by_x = np.multiply(grad, weight, product)
             by_x *= scale
+            deviation *= slope
+            by_x -= deviation
+            by_x -= shift
             by_x = by_x.reshape(x.shape)
         return (by_x, by_weight, by_bias)[: len(inputs)]
 

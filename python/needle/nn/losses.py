@@ -36,7 +36,7 @@ class SoftmaxLoss(Module):
 class Loss(Module):
     """A loss of each element, reduced to its mean, its sum, or not at all (`reduction` "mean", "sum" or "none")."""
 
-    def __init__(self, reduction: str = "mean"):
+    def __init__(self, reduction: str = "mean", *, device=None, dtype="float32"):
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
         self.reduction = reduction
@@ -79,7 +79,7 @@ class HuberLoss(Loss):
     (Huber 1964, 10.1214/aoms/1177703732.)  x and y have one shape; ValueError otherwise.
     """
 
-    def __init__(self, reduction: str = "mean", delta: float = 1.0):
+    def __init__(self, reduction: str = "mean", delta: float = 1.0, *, device=None, dtype="float32"):
         super().__init__(reduction)
         if not delta > 0:
             raise ValueError(f"delta of a HuberLoss must be positive, got {delta}")
@@ -112,7 +112,7 @@ class KLDivLoss(Loss):
     is 0.  x and y have one shape; ValueError otherwise.
     """
 
-    def __init__(self, reduction: str = "mean", log_target: bool = False):
+    def __init__(self, reduction: str = "mean", log_target: bool = False, *, device=None, dtype="float32"):
         super().__init__("sum" if reduction == "batchmean" else reduction)
         self.batch_mean = reduction == "batchmean"
         self.log_target = log_target

@@ -39,6 +39,9 @@ class Module:
 
     training: bool = True
 
+    def __init__(self, device=None, dtype="float32"):
+        """Every Module takes a device and a dtype, those without parameters as well: for them they decide nothing."""
+
     def forward(self, *args, **kwargs):
         """What calling the Module computes."""
         raise NotImplementedError(f"{type(self).__name__} defines no forward(...)")

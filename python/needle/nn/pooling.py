@@ -14,7 +14,7 @@ class Pool(Module):
     Raises ValueError for other shapes, for a window that does not fit, and for a padding of more than half of it.
     """
 
-    def __init__(self, kernel_size, stride=None, padding=0):
+    def __init__(self, kernel_size, stride=None, padding=0, device=None, dtype="float32"):
         self.kernel_size, self.padding = kernel_size, padding
         self.stride = kernel_size if stride is None else stride
 
