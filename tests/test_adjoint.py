@@ -533,6 +533,7 @@ WRONG_RULES = {
     "shape": (lambda self, g, node: g.sum(), ValueError, r"Mine.gradient gave .* shape \(\) for .* shape \(2,\)"),
     "too many": (lambda self, g, node: (g, g), ValueError, "Mine.gradient must return .* each of its 1 inputs, got 2"),
     "none at all": (lambda self, g, node: (), ValueError, "Mine.gradient must return .* each of its 1 inputs, got 0"),
+    "nothing": (lambda self, g, node: None, TypeError, "Mine.gradient must return a Tensor or a tuple.*, got None"),
     "an array": (lambda self, g, node: g.numpy(), TypeError, "Mine.gradient must return Tensors, got ndarray"),
     "a number": (lambda self, g, node: 2.0, TypeError, "Mine.gradient must return Tensors, got float"),
 }  # fmt: skip
@@ -546,12 +547,27 @@ def test_a_wrong_rule_is_an_error_that_names_the_op(name):
         with_gradient(rule)(x).sum().backward()
 
 
-@pytest.mark.parametrize("name", ["shape", "too many", "none at all"])
+@pytest.mark.parametrize("name", ["shape", "too many", "none at all", "nothing"])
 def test_gradient_as_tuple_finds_the_same_mistakes(name):
     rule, error, message = WRONG_RULES[name]
     y = with_gradient(rule)(Tensor([1.0, 2.0]))
     with pytest.raises(error, match=message):
         y.op.gradient_as_tuple(Tensor([1.0, 1.0]), y)
+
+
+@pytest.mark.parametrize("wrong", [None, "text", object()])
+def test_a_compute_that_returns_no_numbers_is_an_error(wrong):
+    with pytest.raises(TypeError, match=f"Mine.compute must return an array of numbers, got .*{type(wrong).__name__}"):
+        with_gradient(lambda self, g, node: g, lambda x: wrong)(Tensor([1.0]))
+
+
+def test_a_tuple_op_that_returns_one_array_is_an_error():
+    class Alone(TensorTupleOp):
+        def compute(self, x):
+            return x
+
+    with pytest.raises(TypeError, match="Alone.compute must return a tuple of arrays, got a.* ndarray"):
+        Alone()(Tensor([1.0]))
 
 
 def test_an_op_without_gradient_says_so():

@@ -47,15 +47,11 @@ class ValueUnknown(TypeError):
 class Box(Node):
     """A node that belongs to one frame.  `call(op, inputs)` is what an op does to boxes of that frame."""
 
-    __slots__ = ("frame",)
+    __slots__ = ("frame", "level")
 
     def __init__(self, frame: Frame):
         self.op, self.inputs, self.requires_grad, self._handle = None, (), False, None
-        self.frame = frame
-
-    @property
-    def level(self) -> int:
-        return self.frame.level
+        self.frame, self.level = frame, frame.level
 
     def check(self) -> None:
         """Refuse a box that outlived its transform."""

@@ -8,7 +8,6 @@ to be postponed, an input is a box of some transform) is told apart by one test 
 import threading
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
-from operator import attrgetter
 from weakref import ref
 
 import numpy as np
@@ -43,7 +42,7 @@ class Op:
 
     def gradient_as_tuple(self, out_grad, node) -> tuple:
         """`gradient`, always as a tuple of one Tensor an input, each of its input's shape."""
-        grads, inputs = as_tuple(self.gradient(out_grad, node)), node.inputs
+        grads, inputs = as_tuple(self.gradient(out_grad, node), self), node.inputs
         if len(grads) != len(inputs):
             raise self.wrong_count(grads, inputs)
         return tuple(
@@ -120,7 +119,7 @@ class TensorOp(Op):
         except Exception as error:
             raise explain(self, inputs, error) from error
         if type(data) is not _ndarray:
-            data = plain_array(data)
+            data = _numbers(self, data)
         tensor = _new(Tensor)
         tensor.grad = None
         tensor.node = node = _new(Node)
@@ -170,8 +169,18 @@ def _run(op: Op, inputs: tuple):
     except Exception as error:
         raise explain(op, inputs, error) from error
     if isinstance(op, TensorTupleOp):
-        return tuple([plain_array(item) for item in data])
-    return plain_array(data)
+        if not isinstance(data, (tuple, list)):
+            raise TypeError(f"{op.title()}.compute must return a tuple of arrays, got {_kind(data)}")
+        return tuple([_numbers(op, item) for item in data])
+    return _numbers(op, data)
+
+
+def _numbers(op: Op, data):
+    """What `op.compute` returned, as a plain array."""
+    array = plain_array(data)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{op.title()}.compute must return an array of numbers, got {_kind(data)}")
+    return array
 
 
 def _record(op: Op, inputs: tuple, requires_grad: bool) -> Node:
@@ -217,10 +226,12 @@ _EXPLAINED = {ValueError, TypeError, IndexError, ZeroDivisionError, OverflowErro
 _EXPLAINED |= {np.exceptions.AxisError, np.linalg.LinAlgError, NotImplementedError, AttributeError, KeyError}
 
 
-def as_tuple(result) -> tuple:
-    """What a rule returned, as a tuple with one entry an input."""
+def as_tuple(result, op: Op) -> tuple:
+    """What the rule of `op` returned, as a tuple with one entry an input."""
     if type(result) is tuple:
         return result
+    if result is None:  # a forgotten `return` would be a silent zero
+        raise TypeError(f"{op.title()}.gradient must return a Tensor or a tuple, one entry an input, got None")
     return tuple(result) if isinstance(result, list) else (result,)
 
 
@@ -234,8 +245,6 @@ _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _carrying: ContextVar[bool] = ContextVar("carrying", default=True)
 _observers: ContextVar[tuple] = ContextVar("observers", default=())
 _lazy = False
-
-_level = attrgetter("level")
 
 
 @contextmanager
@@ -269,12 +278,15 @@ def announce(op: Op, inputs: tuple, node: Node) -> None:
 
 def _call(op: Op, inputs: tuple) -> Node:
     requires_grad = op.differentiable and _recording.get() and _any_requires_grad(inputs)
-    innermost = max(inputs, key=_level, default=None)
-    if innermost is not None and innermost.level:
+    innermost, level = None, 0
+    for node in inputs:
+        if node.level > level:
+            innermost, level = node, node.level
+    if innermost is not None:
         if hasattr(op, "unfused"):
             return op.unfused(*map(new_handle, inputs)).node
         node = innermost.call(op, inputs)
-        if requires_grad and node.level == innermost.level:
+        if requires_grad and node.level == level:
             node.op, node.inputs, node.requires_grad = op, inputs, True
         return node
     if _lazy:

@@ -104,7 +104,7 @@ class Einsum(Multilinear):
 
     def compute(self, *arrays):
         try:
-            return np.einsum(self.subscripts, *arrays, optimize=len(arrays) > 2)
+            return np.einsum(self.subscripts, *arrays, optimize=_is_worth_a_plan(arrays))
         except ValueError:
             self.check_lengths(arrays)
             raise
@@ -161,6 +161,12 @@ class Einsum(Multilinear):
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _is_worth_a_plan(arrays) -> bool:
+    """Whether NumPy should plan the contraction, as matrix products where it can: 10 µs for a plan, 10 times the speed
+    after it."""
+    return len(arrays) > 2 or (len(arrays) == 2 and arrays[0].size * arrays[1].size > 100_000)
 
 
 def _constant(array, like: Tensor) -> Tensor:
