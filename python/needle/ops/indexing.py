@@ -43,6 +43,10 @@ class Indexed(TensorOp):
         """Whether NumPy answers with a view: no element can be named twice."""
         return all(_is_plain(entry) or isinstance(entry, int) for entry in self.index)
 
+    def is_view(self) -> bool:
+        """Whether there are slices, None, `...` and ints only, whose axes lie where they stand."""
+        return all(_is_plain(entry) or type(entry) is int for entry in self.index)
+
     def placed(self, ndim: int, tensors, batched) -> tuple[int | None, int]:
         """Where the axes of the advanced indices come in the result for an example of `ndim` dimensions, and how many
         they are.
@@ -110,6 +114,8 @@ class GetItem(Indexed):
 
     def batch(self, size, inputs, batched):
         (a, *tensors), (in_a, *batched) = inputs, batched
+        if self.is_view():
+            return GetItem((slice(None), *self.index))(a)
         place, count = self.placed(a.ndim - in_a, tensors, batched)
         if not any(batched):
             out = GetItem((slice(None), *self.index))(a, *tensors)
@@ -156,6 +162,8 @@ class Scatter(Indexed):
 
     def batch(self, size, inputs, batched):
         tensors, shape = inputs[1:], (size, *self.shape)
+        if self.is_view():
+            return Scatter((slice(None), *self.index), shape)(*inputs)
         place, count = self.placed(len(self.shape), tensors, batched[1:])
         (g,) = all_batched(size, inputs[:1], batched[:1])
         if not any(batched[1:]):

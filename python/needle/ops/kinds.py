@@ -68,8 +68,10 @@ class Broadcasting(TensorOp):
     __slots__ = ()
 
     def batch(self, size, inputs, batched):
-        ndim = max(x.ndim - b for x, b in zip(inputs, batched))
-        return self(*[beside(x, ndim) if b else x for x, b in zip(inputs, batched)])
+        if len(inputs) > 1:
+            ndim = max([x.node.data.ndim - b for x, b in zip(inputs, batched)])
+            inputs = [beside(x, ndim) if b else x for x, b in zip(inputs, batched)]
+        return self(*inputs)
 
 
 class PiecewiseConstant(TensorOp):
@@ -208,7 +210,7 @@ def _all_zero(terms) -> bool:
 
 def beside(x, ndim: int):
     """A batched payload with axes of length 1 behind the batch, so that its examples broadcast as `ndim`-d ones."""
-    missing = ndim - (x.ndim - 1)
+    missing = ndim - (x.node.data.ndim - 1)
     return x if missing <= 0 else Reshape((x.shape[0], *(1,) * missing, *x.shape[1:]))(x)
 
 

@@ -5,6 +5,7 @@ first axis.  Calling an op runs its batching rule: the same op, or a related one
 """
 
 import functools
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
@@ -32,7 +33,7 @@ class Example:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def unknown(self, *args, **kwargs):
         raise ValueUnknown(
@@ -56,19 +57,27 @@ class Example:
 class Batched(Box):
     """One value for each example: `payload` has the batch as axis 0."""
 
-    __slots__ = ("payload",)
+    __slots__ = ("payload", "_example")
 
     def __init__(self, frame: Frame, payload: Node):
         Box.__init__(self, frame)
-        self.payload = payload
+        self.payload, self._example = payload, None
 
     @property
     def data(self):
         self.check()
-        data = self.payload.data
-        if self.payload.holds_tuple():
-            return tuple(Example(item.shape[1:], item.dtype) for item in data)
-        return Example(data.shape[1:], data.dtype)
+        example = self._example
+        if example is None:
+            data = self.payload.data
+            if type(data) is tuple:
+                example = tuple(Example(item.shape[1:], item.dtype) for item in data)
+            else:
+                example = Example(data.shape[1:], data.dtype)
+            self._example = example
+        return example
+
+    def holds_tuple(self) -> bool:
+        return self.payload.holds_tuple()
 
     def copy(self) -> "Batched":
         return Batched(self.frame, self.payload)
@@ -78,17 +87,14 @@ class Batched(Box):
 
     def call(self, op: Op, inputs: tuple) -> Node:
         self.check()
-        batched = [node.level == self.frame.level for node in inputs]
+        level = self.level
+        batched = [node.level == level for node in inputs]
         handles = [new_handle(node.payload if b else node) for node, b in zip(inputs, batched)]
-        size = self.size
+        data = self.payload.data
+        size = (data[0] if type(data) is tuple else data).shape[0]
         rule = getattr(op, "batch", None)
         out = rule(size, handles, batched) if rule is not None else one_by_one(op, size, handles, batched)
         return Batched(self.frame, out.node)
-
-    @property
-    def size(self) -> int:
-        data = self.payload.data
-        return (data[0] if self.payload.holds_tuple() else data).shape[0]
 
 
 def vmap(fun: Callable, in_axes=0, out_axes=0, randomness: str = "different") -> Callable:

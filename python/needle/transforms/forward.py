@@ -36,6 +36,9 @@ class Dual(Box):
         self.check()
         return self.primal.data
 
+    def holds_tuple(self) -> bool:
+        return self.primal.holds_tuple()
+
     def copy(self) -> "Dual":
         return Dual(self.frame, self.primal, self.tangent)
 
@@ -44,12 +47,12 @@ class Dual(Box):
 
     def call(self, op: Op, inputs: tuple) -> Node:
         self.check()
-        mine = self.frame
-        primals = tuple([node.primal if node.level == mine.level else node for node in inputs])
+        mine, level = self.frame, self.level
+        primals = tuple([node.primal if node.level == level else node for node in inputs])
         out = call(op, primals)
         if not op.differentiable or not is_carrying():
             return out
-        tangents = [node.tangent if node.level == mine.level else None for node in inputs]
+        tangents = [node.tangent if node.level == level else None for node in inputs]
         return Dual(mine, out, tangent_of(op, primals, out, tangents))
 
 

@@ -115,7 +115,8 @@ def jacobian(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
 
 
 def hessian(fun: Callable, argnums=0) -> Callable:
-    """The second derivatives: forward over reverse mode, in one batched run.
+    """The second derivatives, in one batched pass over the recorded gradient: back again for a function that returns a
+    number, forward for one that returns more.
 
     The result has the structure of the output, each leaf a tree of trees of blocks (one level for each
     differentiation) of shape out.shape + in.shape + in.shape.  `fun` returns a number, an array, or a tree.
@@ -125,7 +126,7 @@ def hessian(fun: Callable, argnums=0) -> Callable:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return functools.wraps(fun)(jacfwd(jacrev(fun, argnums), argnums))
+    return functools.wraps(fun)(jacobian(jacrev(fun, argnums), argnums))
 
 
 def hvp(fun: Callable, primals, tangents):
