@@ -285,6 +285,13 @@ def test_a_copy_shares_no_memory_and_keeps_class_dtype_and_requires_grad(copier,
     assert x.numpy().tolist() == [[1, 2]]
 
 
+@pytest.mark.parametrize("copier", [copy.deepcopy, copy.copy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_keeps_the_attributes_of_a_subclass(copier):
+    x = Named([1.0])
+    x.group = "decayed"
+    assert copier(x).group == "decayed"
+
+
 def test_a_deepcopy_of_a_structure_keeps_what_is_shared():
     x = ndl.Tensor([1.0])
     a, b = copy.deepcopy([x, x])

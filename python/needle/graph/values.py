@@ -5,6 +5,7 @@ nodes, so the graph has no cycles and reference counting frees it.  A `Tensor` i
 carries `.grad`, and assigning `.data` moves it to a new node while all that was recorded keeps the old one.
 """
 
+import copy
 from collections.abc import Iterable, Iterator
 from weakref import ref
 
@@ -226,13 +227,20 @@ class Tensor(Value):
     # Leaving and entering a process
 
     def __reduce__(self):
-        return _rebuild, (type(self), self.numpy(), self.requires_grad)
+        attributes = getattr(self, "__dict__", None)  # of a subclass: a Parameter's name, say
+        return _rebuild, (type(self), self.numpy(), self.requires_grad), attributes or None
 
     def __deepcopy__(self, memo):
-        return _rebuild(type(self), self.node.data, self.requires_grad)
+        twin = self.__copy__()
+        if hasattr(twin, "__dict__"):
+            twin.__dict__ = copy.deepcopy(twin.__dict__, memo)
+        return twin
 
     def __copy__(self):
-        return _rebuild(type(self), self.node.data, self.requires_grad)
+        twin = _rebuild(type(self), self.node.data, self.requires_grad)
+        if hasattr(twin, "__dict__"):
+            twin.__dict__.update(self.__dict__)
+        return twin
 
     # How it looks
 
