@@ -5,9 +5,14 @@ come with needle, tests both on 360 others, and draws how they learned and what 
 """
 
 import argparse
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+# One thread for BLAS, unless told otherwise, and before NumPy starts it: these matrices are too small to be shared out,
+# and on a busy machine threads that wait for each other took ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
