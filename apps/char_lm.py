@@ -1,7 +1,7 @@
 """A language model, letter by letter: it reads needle's own documents, and then writes in their manner.
 
-`python apps/char_lm.py` trains an LSTM for about half a minute; `--model transformer` takes a Transformer instead, which wants more epochs.
-`--text FILE` lets it read something else.
+`python apps/char_lm.py` trains an LSTM for less than half a minute; `--model transformer` takes a Transformer instead,
+which wants more epochs.  `--text FILE` lets either read something else.
 """
 
 import argparse
