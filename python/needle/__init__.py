@@ -9,7 +9,10 @@ from .init import Generator, ones, ones_like, zeros, zeros_like
 from .ops import *
 
 # What is imported when it is first used, so that `import needle` costs little more than `import numpy`.
-_MODULES = ("nn", "optim", "data", "train", "io", "transforms", "backend_ndarray", "backend_numpy", "backend_selection")
+_MODULES = (
+    "nn", "optim", "data", "train", "io", "symbolic", "transforms", "backend_ndarray", "backend_numpy",
+    "backend_selection",
+)  # fmt: skip
 _TRANSFORMS = (
     "checkpoint", "cond", "custom_gradient", "custom_jvp", "fixed_point", "fori_loop", "grad", "jvp", "linearize",
     "map", "root", "scan", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
