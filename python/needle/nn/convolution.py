@@ -10,9 +10,9 @@ from .. import init
 from ..graph import Tensor, TensorOp
 from ..ops import convolution
 from ..ops.elementwise import add
-from ..ops.kinds import SumTo
-from ..ops.movement import permute
+from ..ops.movement import permute, reshape
 from .arguments import require_channels
+from .linear import column_sums
 from .module import Module, Parameter
 
 _CHANNELS_LAST, _CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -44,7 +44,7 @@ class ConvWithBias(TensorOp):
         if node.needs(1):
             by_weight = convolution.ConvKernel(weight.shape[:2], *geometry)(permute(x, _CHANNELS_LAST), grad)
         if node.needs(2):
-            by_bias = SumTo(bias.shape)(grad)
+            by_bias = column_sums(reshape(grad, (-1, grad.shape[3])), bias.shape)
         return by_x, by_weight, by_bias
 
     def unfused(self, x, weight, bias):

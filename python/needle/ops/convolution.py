@@ -100,7 +100,7 @@ def windows(x, kernel, stride, padding, dilation, fill=0):
     (ph, pw), (sh, sw), (dh, dw), (kh, kw) = padding, stride, dilation, kernel
     if ph or pw:
         n, h, w, c = x.shape
-        padded = np.full_like(x, fill, shape=(n, h + 2 * ph, w + 2 * pw, c))
+        padded = np.full_like(x, fill, order="C", shape=(n, h + 2 * ph, w + 2 * pw, c))  # rows of windows without gaps
         padded[:, ph : ph + h, pw : pw + w] = x
         x = padded
     n, h, w, c = x.shape
