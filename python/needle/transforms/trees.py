@@ -6,6 +6,7 @@ for NumPy and numbers, Tensors for Tensors, but a Tensor wherever an outer deriv
 
 import copy
 import dataclasses
+import functools
 import importlib
 from collections.abc import Callable
 
@@ -18,8 +19,10 @@ class Tree:
     """The leaves of a tree, and the structure around them."""
 
     def __init__(self, tree):
-        optree = importlib.import_module("optree")  # when first used: `import needle` costs little more than NumPy
-        tops, self._treedef = optree.tree_flatten(tree, is_leaf=_is_opaque)
+        if type(tree) in (Tensor, np.ndarray, float):  # most trees are a single leaf: no need to look for more
+            self._treedef, self._parts, self.leaves = _leaf_alone(), [_Leaf(tree)], [tree]
+            return
+        tops, self._treedef = _optree().tree_flatten(tree, is_leaf=_is_opaque)
         self._parts = [_part(top) for top in tops]
         self.leaves: list = [value for part in self._parts for value in part.leaves]
 
@@ -50,6 +53,18 @@ class Tree:
 
     def __repr__(self) -> str:
         return str(self._treedef).removeprefix("PyTreeSpec(").removesuffix(")").replace(", NoneIsLeaf", "")
+
+
+@functools.cache
+def _optree():
+    """`optree`, imported when it is first used: `import needle` costs little more than NumPy."""
+    return importlib.import_module("optree")
+
+
+@functools.cache
+def _leaf_alone():
+    """The structure of a tree that is one leaf."""
+    return _optree().tree_structure(0.0)
 
 
 class _Leaf:
@@ -177,14 +192,17 @@ class Arguments:
         self.args, self.kwargs, self.name = list(args), kwargs, name
         self.single = not isinstance(argnums, (tuple, list))
         self.argnums = [_position(argnum, len(args), name) for argnum in ([argnums] if self.single else argnums)]
-        self.trees = [Tree(self.args[i]) for i in self.argnums]
+        trees = [Tree(arg) for arg in self.args]
+        self.trees = [trees[i] for i in self.argnums]
         self.leaves = [value for tree in self.trees for value in tree.leaves]
         self.nodes = [
             node_of(value, f"argument {i} of the function given to {name}")
             for i, tree in zip(self.argnums, self.trees, strict=True)
             for value in tree.leaves
         ]
-        self.tensors_came = any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves)
+        if kwargs:
+            trees.append(Tree(kwargs))
+        self.tensors_came = any(isinstance(value, Tensor) for tree in trees for value in tree.leaves)
 
     def call(self, fun: Callable, nodes: list[Node]):
         """`fun` with `nodes` in place of the followed leaves; parameters of Modules are put back afterwards."""
