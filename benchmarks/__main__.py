@@ -17,6 +17,8 @@ PEERS = ("torch", "autograd", "jax", "numpy")
 def main():
     options = parse()
     machine.keep_to_two_cores()
+    if machine.is_busy():
+        print("Other programs keep this machine busy: two threads suffer most, and ratios cannot be trusted")
     for name in ("needle", *options.peers):
         if not race.importable(name):
             print(f"{name} is not installed: its columns stay empty (pip install 'needle-autodiff[bench]')")

@@ -30,6 +30,11 @@ def describe():
     return ", ".join(parts)
 
 
+def is_busy():
+    """Whether other programs use the cores that the contenders are to run on."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > CORES / 2
+
+
 def processor():
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
