@@ -114,16 +114,29 @@ def windows(x, kernel, stride, padding, dilation, fill=0):
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
-def add_windows(parts, shape, stride, padding, dilation):
-    """The transpose of `windows`: windows (N, H', W', K, K, C) added up into an image of `shape`."""
+def image_blocks(view) -> list[slice]:
+    """The images of `windows`, a few at a time: laid out as rows, their windows (K² times the image) stay in cache."""
+    size = max(1, 2**17 // max(1, view[:1].size))
+    return [slice(start, start + size) for start in range(0, len(view), size)]
+
+
+def add_windows(part, kernel, shape, stride, padding, dilation):
+    """The transpose of `windows`: windows added up into an image of `shape`.
+
+    `part(i, j)` gives element (i, j) of all windows (N, H', W', C); one is asked for at a time.
+    """
     (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
     n, h, w, c = shape
-    _, out_h, out_w, kh, kw, _ = parts.shape
-    padded = np.zeros_like(parts, shape=(n, h + 2 * ph, w + 2 * pw, c))
-    for i in range(kh):
-        for j in range(kw):
+    padded = None
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            values = part(i, j)
+            if padded is None:
+                padded = np.zeros_like(values, order="C", shape=(n, h + 2 * ph, w + 2 * pw, c))
+            _, out_h, out_w, _ = values.shape
             top, left = i * dh, j * dw
-            padded[:, top : top + sh * out_h : sh, left : left + sw * out_w : sw] += parts[:, :, :, i, j]
+            place = padded[:, top : top + sh * out_h : sh, left : left + sw * out_w : sw]
+            np.add(place, values, out=place)
     return padded[:, ph : ph + h, pw : pw + w]
 
 
@@ -151,7 +164,11 @@ class Conv(_Geometry):
         view = self.windows(x, (kh, kw))
         n, out_h, out_w = view.shape[:3]
         if self.groups == 1:
-            return (view.reshape(n * out_h * out_w, kh * kw * c) @ w.reshape(-1, o)).reshape(n, out_h, out_w, o)
+            out = np.empty_like(x, np.result_type(x, w), "C", shape=(n, out_h, out_w, o))
+            for block in image_blocks(view):
+                columns = view[block].reshape(-1, kh * kw * c)
+                np.matmul(columns, w.reshape(-1, o), out=out[block].reshape(-1, o))
+            return out
         g = self.groups
         columns = view.reshape(n * out_h * out_w, kh * kw, g, c).transpose(2, 0, 1, 3).reshape(g, -1, kh * kw * c)
         kernels = w.reshape(kh * kw * c, g, o // g).transpose(1, 0, 2)
@@ -182,14 +199,19 @@ class ConvTranspose(_Geometry):
         groups = self.groups
         if g.shape[3] != o:
             raise ValueError(f"the input has {g.shape[3]} channels, the kernel {o}")
-        if groups == 1:
-            parts = g.reshape(-1, o) @ w.reshape(-1, o).T
-        else:
-            split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
-            kernels = w.reshape(kh * kw * c, groups, o // groups).transpose(1, 2, 0)
-            parts = (split @ kernels).reshape(groups, -1, kh * kw, c).transpose(1, 2, 0, 3)
+        if groups == 1:  # one element of the kernel at a time: all together would take K² times the memory
+            rows = g.reshape(-1, o)
+
+            def part(i, j):
+                return (rows @ w[i, j].T).reshape(n, out_h, out_w, c)
+
+            return add_windows(part, (kh, kw), (n, *self.size, c), self.stride, self.padding, self.dilation)
+        split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
+        kernels = w.reshape(kh * kw * c, groups, o // groups).transpose(1, 2, 0)
+        parts = (split @ kernels).reshape(groups, -1, kh * kw, c).transpose(1, 2, 0, 3)
         parts = parts.reshape(n, out_h, out_w, kh, kw, c * groups)
-        return add_windows(parts, (n, *self.size, c * groups), self.stride, self.padding, self.dilation)
+        shape = (n, *self.size, c * groups)
+        return add_windows(lambda i, j: parts[:, :, :, i, j], (kh, kw), shape, *self.geometry[:3])
 
     def gradient(self, out_grad, node):
         g, w = node.inputs
@@ -215,7 +237,10 @@ class ConvKernel(_Geometry):
         o, c = g.shape[3], x.shape[3] // groups
         view = self.windows(x, self.kernel)[:, : g.shape[1], : g.shape[2]]
         if groups == 1:
-            return (view.reshape(-1, kh * kw * c).T @ g.reshape(-1, o)).reshape(kh, kw, c, o)
+            out = np.zeros_like(x, np.result_type(x, g), "C", shape=(kh * kw * c, o))
+            for block in image_blocks(view):
+                out += view[block].reshape(-1, kh * kw * c).T @ g[block].reshape(-1, o)
+            return out.reshape(kh, kw, c, o)
         columns = view.reshape(-1, kh * kw, groups, c).transpose(2, 1, 3, 0).reshape(groups, kh * kw * c, -1)
         split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
         return (columns @ split).transpose(1, 0, 2).reshape(kh, kw, c, o)
@@ -264,7 +289,9 @@ class Fold(Linear):
     def compute(self, parts):
         n, h, w, _, c = parts.shape
         parts = parts.reshape(n, h, w, *self.kernel, c)
-        return add_windows(parts, self.shape, self.stride, self.padding, (1, 1))
+        return add_windows(
+            lambda i, j: parts[:, :, :, i, j], self.kernel, self.shape, self.stride, self.padding, (1, 1)
+        )
 
     def gradient(self, out_grad, node):
         return Unfold(self.kernel, self.stride, self.padding)(out_grad)
