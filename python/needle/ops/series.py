@@ -57,26 +57,31 @@ def coefficient(a, b, k: int, start: int = 0):
     return total(*[times(a[j], b[k - j]) for j in range(start, k + 1)])
 
 
-def square_coefficient(a, k: int, start: int = 0, sign: int = 1):
-    """Coefficient k of a² (or -a²) without the terms in which an index is below `start`; each product but a middle one
-    counts twice."""
-    half = total(*[times(a[j], a[k - j]) for j in range(start, (k + 1) // 2)])
+def half_square(a, k: int, start: int = 0):
+    """Coefficient k of a²/2, without the terms in which an index is below `start`: each product appears once, but a
+    middle one counts half."""
+    pairs = total(*[times(a[j], a[k - j]) for j in range(start, (k + 1) // 2)])
     middle = times(a[k // 2], a[k // 2]) if k % 2 == 0 and k // 2 >= start else None
-    return total(None if half is None else half * (2 * sign), middle if sign > 0 else negated(middle))
+    return total(pairs, divided(middle, 2))
+
+
+def scaled(x, number):
+    """x · number."""
+    return x if x is None or number == 1 else -x if number == -1 else x * number
 
 
 def product(a, b, first=None) -> list:
     """a·b (Cauchy's product), which begins with `first` where that is known; as long as the shorter of the two."""
     known = [] if first is None else [first]
     indices = range(len(known), min(len(a), len(b)))
-    return known + [square_coefficient(a, k) if a is b else coefficient(a, b, k) for k in indices]
+    return known + [scaled(half_square(a, k), 2) if a is b else coefficient(a, b, k) for k in indices]
 
 
 def square_root(y0, x) -> list:
     """√x, which begins with y0: from y·y = x."""
     y, twice = [y0], y0 * 2
     for k in range(1, len(x)):
-        rest = total(x[k], square_coefficient(y, k, start=1, sign=-1))
+        rest = total(x[k], scaled(half_square(y, k, start=1), -2))
         y.append(None if rest is None else rest / twice)
     return y
 
@@ -136,11 +141,13 @@ def tangent(y0, slope0, sign: int, x) -> list:
 
     `slope0` is w₀, which the caller knows without the rounding error of 1 - y₀² where that is tiny.
     """
-    y, w, dx = [y0], [slope0], slope(x)
+    y, half, dx = [y0], [None], slope(x)  # w/2, but for the first coefficient
     for k in range(len(dx)):
         if k > 0:
-            w.append(square_coefficient(y, k, sign=sign))
-        y.append(divided(coefficient(w, dx, k), k + 1))
+            half.append(scaled(half_square(y, k), sign))
+        # the factors of 2 cancel where they can: a pass over the array costs as much as a product
+        later = scaled(coefficient(half, dx, k, start=1), 2 / (k + 1))
+        y.append(total(divided(times(slope0, dx[k]), k + 1), later))
     return y
 
 
