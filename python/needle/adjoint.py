@@ -36,8 +36,10 @@ from .graph import (
 from .ops.elementwise import add
 from .ops.kinds import Cast
 from .ops.movement import Identity
+from .ops.selection import Selected
 from .ops.slices import gradient_by_slices
 from .ops.tuples import TupleGetItem, make_tuple
+from .structural_zeros import Lanes, enter, quietly, within
 
 _new = object.__new__
 
@@ -89,15 +91,20 @@ def adjoints(
         needed: the nodes whose adjoints are asked for; by default all that require grad.
     """
     sums: dict[Node, Tensor | list] = dict(seeds)
+    masks: dict[Node, Lanes] = {}  # where the sum so far is structurally zero: outside of these lanes
     owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
     for node in reversed(order):
         adjoint = sums.pop(node, None)
         if adjoint is None:
             continue
+        lanes = masks.pop(node, None) if masks else None
         if type(adjoint) is list:
             adjoint = _complete(adjoint, node)
         if node in receive:
+            before = adjoint
             adjoint = receive[node](adjoint)
+            if _hooks_exist and adjoint is not before:
+                lanes = None
         op = node.op
         if op is None:
             continue
@@ -107,7 +114,7 @@ def adjoints(
         primal = _new(Primal)
         primal._source, primal._needed, primal._recorded, primal._node = node, needed, record, None
         try:
-            partials = op.gradient(adjoint, primal)
+            partials = op.gradient(adjoint, primal) if lanes is None else quietly(op, adjoint, primal)
         except ValueUnknown:  # inside vmap: there are values only for one example at a time
             partials = gradient_by_slices(op, adjoint, primal)
         if type(partials) is not tuple:
@@ -115,9 +122,15 @@ def adjoints(
         inputs = node.inputs
         if len(partials) != len(inputs):
             raise op.wrong_count(partials, inputs)
+        if lanes is not None:
+            partials = within(lanes, op, primal, partials)
         for source, partial in zip(inputs, partials):
             if partial is None or not (source.requires_grad if needed is None else source in needed):
                 continue
+            if type(partial) is Selected:
+                partial = enter(masks, sums, source, partial)
+            elif masks and source in masks:
+                del masks[source]
             if type(partial) is not Tensor:
                 partial = _checked(partial, op, source)
                 if type(partial) is TensorTuple:

@@ -4,11 +4,14 @@ The static parts of an index (ints, slices, None, ..., arrays) are an attribute 
 that a program that is traced sees them.
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..graph import Tensor, TensorOp
-from .kinds import Broadcasting, Linear, PiecewiseConstant, all_batched, behind_batch
+from .kinds import Broadcasting, Linear, Movement, PiecewiseConstant, all_batched, behind_batch
 from .movement import moveaxis, permute, reshape
+from .selection import selected
 
 __all__ = [
     "GetItem", "Indexed", "PLACE", "PutAlongAxis", "Scatter", "TakeAlongAxis", "embedding_lookup", "get_item",
@@ -105,7 +108,11 @@ class GetItem(Indexed):
 
     def gradient(self, out_grad, node):
         a, *tensors = node.inputs
-        return (Scatter(self.index, a.shape)(out_grad, *tensors), *[None] * len(tensors))
+        scatter = Scatter(self.index, a.shape)
+        chosen = partial(_all_of, scatter, out_grad.shape, tensors)
+        return (selected(scatter(out_grad, *tensors), chosen), *[None] * len(tensors))
+
+    lanes = Movement.lanes
 
     def tangent(self, node, tangent, *_):
         return self(tangent, *node.inputs[1:])
@@ -155,6 +162,8 @@ class Scatter(Indexed):
         tensors = node.inputs[1:]
         return (GetItem(self.index)(out_grad, *tensors), *[None] * len(tensors))
 
+    lanes = Movement.lanes
+
     def tangent(self, node, tangent, *_):
         return self(tangent, *node.inputs[1:])
 
@@ -174,6 +183,11 @@ class Scatter(Indexed):
             )
         tensors = self.each_by_its_own(size, count, tensors, batched[1:])
         return Scatter((_numbers_of_examples(size, count), *self.index), shape)(g, *tensors)
+
+
+def _all_of(put, shape, indices) -> Tensor:
+    """Where `put` (a Scatter or PutAlongAxis) puts something."""
+    return put(np.ones(shape, bool), *indices)
 
 
 def _add_rows(out, rows, g) -> None:
@@ -199,7 +213,10 @@ class TakeAlongAxis(TensorOp):
 
     def gradient(self, out_grad, node):
         a, indices = node.inputs
-        return PutAlongAxis(self.axis, a.shape)(out_grad, indices), None
+        put = PutAlongAxis(self.axis, a.shape)
+        return selected(put(out_grad, indices), partial(_all_of, put, out_grad.shape, [indices])), None
+
+    lanes = Movement.lanes
 
     def tangent(self, node, tangent, _):
         return self(tangent, node.inputs[1])
@@ -233,6 +250,8 @@ class PutAlongAxis(TensorOp):
 
     def gradient(self, out_grad, node):
         return TakeAlongAxis(self.axis)(out_grad, node.inputs[1]), None
+
+    lanes = Movement.lanes
 
     def tangent(self, node, tangent, _):
         return self(tangent, node.inputs[1])

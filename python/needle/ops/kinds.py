@@ -16,7 +16,7 @@ import numpy as np
 from ..graph import TensorOp, leaf
 
 __all__ = [
-    "BroadcastTo", "Cast", "Elementwise", "Linear", "Multilinear", "PiecewiseConstant", "Reshape", "SumTo",
+    "BroadcastTo", "Cast", "Elementwise", "Linear", "Movement", "Multilinear", "PiecewiseConstant", "Reshape", "SumTo",
 ]  # fmt: skip
 
 add_reduce = np.add.reduce
@@ -33,6 +33,18 @@ class Linear(TensorOp):
     def taylor(self, node, *series):
         later = [series_[1:] for series_ in series]
         return [node, *[None if _all_zero(terms) else self.tangent(node, *terms) for terms in zip(*later)]]
+
+
+class Movement(Linear):
+    """Each element of the result is an element of an input, a sum of some, or 0: the transpose of one is another.
+
+    `lanes(mask, node)` says which elements of the inputs go to those that the mask names.  (The sum of bools is `or`.)
+    """
+
+    __slots__ = ()
+
+    def lanes(self, mask, node):
+        return self.gradient(mask, node)
 
 
 class Multilinear(TensorOp):
@@ -85,7 +97,7 @@ class PiecewiseConstant(TensorOp):
         return (None,) * len(node.inputs)
 
 
-class SumTo(Linear):
+class SumTo(Movement):
     """Sum over the axes along which `shape` was broadcast: the transpose of `BroadcastTo`."""
 
     __slots__ = ("shape",)
@@ -106,7 +118,7 @@ class SumTo(Linear):
         return Reshape((size, *self.shape))(out) if missing else out
 
 
-class BroadcastTo(Linear):
+class BroadcastTo(Movement):
     """Repeat along new leading axes and axes of length 1 until the shape is `shape`."""
 
     __slots__ = ("shape",)
@@ -127,7 +139,7 @@ class BroadcastTo(Linear):
         return BroadcastTo((size, *self.shape))(beside(inputs[0], len(self.shape)))
 
 
-class Reshape(Linear):
+class Reshape(Movement):
     """The same elements in the same order under another shape; one length may be -1"""
 
     __slots__ = ("shape",)
@@ -154,6 +166,8 @@ class Cast(Broadcasting, Linear):
     """The same numbers in another floating or complex dtype; to a real dtype, the real part."""
 
     __slots__ = ("dtype",)
+
+    lanes = "own"
 
     def __init__(self, dtype):
         self.dtype = np.dtype(dtype)
@@ -187,6 +201,10 @@ class Elementwise(Broadcasting):
     """
 
     __slots__ = ()
+
+    # What becomes of structural zeros of the adjoint (see structural_zeros.py).  "held": ∂f/∂xₖ may be infinite, 0·∞ is
+    # to be 0.  "own": by themselves zeros stay zeros.
+    lanes = "held"
 
     def fit(self, grad, shape):
         return SumTo(shape)(grad)

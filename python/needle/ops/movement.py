@@ -3,7 +3,17 @@
 import numpy as np
 
 from ..graph import Tensor, TensorTuple, TensorTupleOp
-from .kinds import Broadcasting, BroadcastTo, Linear, Reshape, SumTo, all_batched, behind_batch, normalize_axes
+from .kinds import (
+    Broadcasting,
+    BroadcastTo,
+    Linear,
+    Movement,
+    Reshape,
+    SumTo,
+    all_batched,
+    behind_batch,
+    normalize_axes,
+)
 
 __all__ = [
     "Concatenate", "Copy", "Dilate", "Flip", "Identity", "Pad", "Permute", "Split",
@@ -12,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Identity(Broadcasting, Linear):
+class Identity(Broadcasting, Movement):
     """a, as a new value"""
 
     __slots__ = ()
@@ -33,7 +43,7 @@ class Copy(Identity):
         return a.copy()
 
 
-class Transpose(Linear):
+class Transpose(Movement):
     """Swap a pair of axes, the last two by default"""
 
     __slots__ = ("axes",)
@@ -61,7 +71,7 @@ class Transpose(Linear):
         return Transpose(behind_batch(i, ndim) + behind_batch(j, ndim))(*inputs)
 
 
-class Permute(Linear):
+class Permute(Movement):
     """Axis i of the result is axis `axes[i]` of a, as `numpy.transpose`; None reverses all axes"""
 
     __slots__ = ("axes",)
@@ -85,7 +95,7 @@ class Permute(Linear):
         return Permute((0, *behind_batch(range(ndim)[::-1] if self.axes is None else self.axes, ndim)))(*inputs)
 
 
-class Flip(Linear):
+class Flip(Movement):
     """Reverse the order of elements along `axes` (None: all)"""
 
     __slots__ = ("axes",)
@@ -103,7 +113,7 @@ class Flip(Linear):
         return Flip(behind_batch(self.axes, inputs[0].ndim - 1))(*inputs)
 
 
-class Dilate(Linear):
+class Dilate(Movement):
     """`dilation` zeros after each element along `axes`: a length n becomes n·(dilation + 1).  Axes out of range are
     ignored"""
 
@@ -153,7 +163,7 @@ class UnDilate(Dilate):
         return out[tuple([slice(n) for n in shape])]
 
 
-class Pad(Linear):
+class Pad(Movement):
     """Zeros around a: `widths` is a (before, after) pair an axis; negative widths crop"""
 
     __slots__ = ("widths",)
@@ -177,7 +187,7 @@ class Pad(Linear):
         return Pad([(0, 0), *self.widths])(*inputs)
 
 
-class Stack(Linear):
+class Stack(Movement):
     """Join Tensors of one shape along a new axis"""
 
     __slots__ = ("axis",)
@@ -223,7 +233,7 @@ class Split(TensorTupleOp):
         return Split(*behind_batch(self.axis, inputs[0].ndim - 1))(*inputs)
 
 
-class Concatenate(Linear):
+class Concatenate(Movement):
     """Join Tensors along an axis that they have"""
 
     __slots__ = ("axis",)

@@ -6,8 +6,8 @@ import numpy as np
 
 from ..graph import Tensor, TensorOp
 from . import series
-from .elementwise import exp, multiply, square
-from .kinds import BroadcastTo, Linear, PiecewiseConstant, add_reduce, behind_batch, normalize_axes
+from .elementwise import equal, exp, logical_and, multiply, square, taken
+from .kinds import BroadcastTo, Linear, Movement, PiecewiseConstant, add_reduce, behind_batch, normalize_axes
 from .movement import reshape
 
 __all__ = [
@@ -48,7 +48,7 @@ class Reduction(TensorOp):
         return type(self)(behind_batch(self.axes, inputs[0].ndim - 1), self.keepdims)(*inputs)
 
 
-class Summation(Reduction, Linear):
+class Summation(Reduction, Movement):
     """Σ a over axes"""
 
     __slots__ = ()
@@ -79,6 +79,9 @@ class Mean(Reduction, Linear):
         n = count(a.shape, self.axis(a))
         return BroadcastTo(a.shape)(self.spread(out_grad / n, node))
 
+    def lanes(self, mask, node):
+        return Summation.gradient(self, mask, node)
+
 
 def count(shape, axis) -> int:
     """How many elements one reduced element stands for."""
@@ -92,11 +95,15 @@ class ReduceExtremum(Reduction):
 
     def gradient(self, out_grad, node):
         (a,) = node.inputs
-        return multiply(ReduceTieShare(self.axes)(a, self.spread(node, node)), self.spread(out_grad, node))
+        return taken(self.spread(out_grad, node), ReduceTieShare(self.axes)(a, self.spread(node, node)))
+
+    def lanes(self, mask, node):
+        extreme = equal(node.inputs[0], self.spread(node, node))
+        return logical_and(extreme, self.spread(mask, node))
 
     def tangent(self, node, tangent):
         share = ReduceTieShare(self.axes)(node.inputs[0], self.spread(node, node))
-        return Summation(self.axes, self.keepdims)(multiply(share, tangent))
+        return Summation(self.axes, self.keepdims)(taken(tangent, share))
 
     taylor = Linear.taylor  # the shares are constants
 

@@ -16,6 +16,7 @@ from ..ops.elementwise import add, multiply
 from ..ops.reductions import summation
 from ..ops.slices import BySlices
 from ..ops.tuples import make_tuple
+from ..structural_zeros import Lanes, pushed
 from .reverse import outcome, pull, split_aux
 from .trees import Arguments, Tree, hand_back, tensor_of
 
@@ -23,13 +24,16 @@ _new = object.__new__
 
 
 class Dual(Box):
-    """A value and its tangent (None for zero).  What is asked of it as a value, its primal answers."""
+    """A value and its tangent (None for zero).  What is asked of it as a value, its primal answers.
 
-    __slots__ = ("primal", "tangent", "_data")
+    The tangent is structurally zero outside of `lanes`, if there are any (see structural_zeros.py).
+    """
 
-    def __init__(self, frame: Frame, primal: Node, tangent: Node | None):
+    __slots__ = ("primal", "tangent", "lanes", "_data")
+
+    def __init__(self, frame: Frame, primal: Node, tangent: Node | None, lanes: Lanes | None = None):
         Box.__init__(self, frame)
-        self.primal, self.tangent = primal, tangent
+        self.primal, self.tangent, self.lanes = primal, tangent, lanes
 
     @property
     def data(self):
@@ -40,7 +44,7 @@ class Dual(Box):
         return self.primal.holds_tuple()
 
     def copy(self) -> "Dual":
-        return Dual(self.frame, self.primal, self.tangent)
+        return Dual(self.frame, self.primal, self.tangent, self.lanes)
 
     def detached(self) -> Node:
         return self.primal.detached()
@@ -53,18 +57,23 @@ class Dual(Box):
         if not op.differentiable or not is_carrying():
             return out
         tangents = [node.tangent if node.level == level else None for node in inputs]
-        return Dual(mine, out, tangent_of(op, primals, out, tangents))
+        lanes = [node.lanes if node.level == level else None for node in inputs]
+        return Dual(mine, out, *_tangent_and_lanes(op, primals, out, tangents, lanes))
 
 
 def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None]) -> Node | None:
     """The tangent of `out` = op(primals), by the op's own rule, or by transposing its `gradient`."""
+    return _tangent_and_lanes(op, primals, out, tangents, [None] * len(tangents))[0]
+
+
+def _tangent_and_lanes(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None], lanes: list):
     if all(tangent is None for tangent in tangents):
-        return None
+        return None, None
     node = primal_of(op, primals, out, {p for p, tangent in zip(primals, tangents) if tangent is not None})
-    return _by_rule(op, node, out, tangents)
+    return pushed(op, lanes, tangents, _by_rule(op, node, out, tangents))
 
 
-def _by_rule(op: Op, node: Primal, out: Node, tangents: list[Node | None]) -> Node | None:
+def _by_rule(op: Op, node: Primal, out: Node, tangents: list[Node | None]) -> Tensor | None:
     handles = [None if tangent is None else new_handle(tangent) for tangent in tangents]
     rule = getattr(op, "tangent", None)
     try:
@@ -75,7 +84,7 @@ def _by_rule(op: Op, node: Primal, out: Node, tangents: list[Node | None]) -> No
         return None
     if not result.node.holds_tuple() and result.dtype != out.data.dtype and out.data.dtype.kind in "fc":
         result = result.astype(out.data.dtype)
-    return result.node
+    return result
 
 
 def primal_of(op: Op, inputs: tuple[Node, ...], out: Node, needed: set[Node]) -> Primal:
@@ -230,6 +239,7 @@ def push_along(pullback: Pullback, tangents: list[Node | None]) -> list[Node | N
     """The tangents of the outputs of a recorded graph, from those of its inputs (None for zero): each op's forward
     rule, in the order in which the ops were called."""
     tangent_at = dict(zip(pullback.inputs, tangents, strict=True))
+    lanes_at: dict[Node, Lanes | None] = {}
     record = pullback.is_open or any(tangent is not None and tangent.requires_grad for tangent in tangents)
     for node in pullback.order:
         if node in tangent_at:
@@ -240,5 +250,7 @@ def push_along(pullback: Pullback, tangents: list[Node | None]) -> list[Node | N
             primal = _new(Primal)
             primal._source, primal._needed, primal._recorded, primal._node = node, needed, record, None
             with recording() if record else nullcontext():
-                tangent_at[node] = _by_rule(node.op, primal, node, before)
+                lanes = [lanes_at.get(source) for source in node.inputs]
+                tangent = _by_rule(node.op, primal, node, before)
+                tangent_at[node], lanes_at[node] = pushed(node.op, lanes, before, tangent)
     return [tangent_at.get(node) for node in pullback.outputs]
