@@ -16,6 +16,7 @@ from ..ops.kinds import Elementwise
 from ..ops.reductions import summation
 from ..ops.series import Unit, times, total
 from .batch import Batched
+from .curvature import PushCurvature
 from .forward import primal_of, tangent_of, zeros_like
 from .taylor import fitted, terms_of
 from .trees import Arguments, Tree, hand_back, tensor_of
@@ -79,6 +80,14 @@ class Curved(Box):
         summed = self.directions.sum(mixed)
         return tangent, (summed if along is None else new_handle(along) + summed).node
 
+    def _is_plain(self, out: Node, slope: Tensor, bend: Tensor, tangent: Node, curvature: Node | None) -> bool:
+        """Whether all is of one shape, and no other transform looks on: then one op does it."""
+        if tangent.level != self.directions.frame.level:
+            return False
+        nodes = [slope.node, bend.node, tangent.payload, *([] if curvature is None else [curvature])]
+        shapes = {slope.shape, bend.shape, tangent.data.shape}
+        return shapes == {out.data.shape} and all(node.level == 0 for node in nodes)
+
     def _one_variable(self, op: Elementwise, primals, out: Node, tangents, curvatures):
         """f' and f''/2 are the same in all directions: they are the series of f along the line x + 1·t."""
         (i,) = [i for i, t in enumerate(tangents) if t is not None]
@@ -86,6 +95,10 @@ class Curved(Box):
         one = Unit(x.data.dtype)
         line = [[new_handle(p), one if j == i else None, None] for j, p in enumerate(primals)]
         _, slope, bend = op.taylor(primal_of(op, primals, out, {x}), *line)
+        if slope is not None and bend is not None and self._is_plain(out, slope, bend, tangents[i], curvature):
+            rest = [] if curvature is None else [new_handle(curvature)]
+            pushed = PushCurvature()(slope, bend, new_handle(tangents[i].payload), *rest)
+            return Batched(self.directions.frame, pushed[0].node), pushed[1].node
         along = None if curvature is None else times(slope, new_handle(curvature))
         across = None if bend is None else bend * self.directions.sum(square(tangent).node)
         pair = times(slope, tangent), total(along, across)
