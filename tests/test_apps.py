@@ -78,7 +78,29 @@ def test_the_text_of_the_letter_model_is_the_documents():
     assert "needle computes derivatives" in documents() and len(documents()) > 10_000
 
 
-@pytest.mark.parametrize("name", ["digits", "derivatives", "char_lm", "mlp_resnet"])
+def test_a_net_solves_poissons_equation_from_the_equation_alone(tmp_path):
+    printed = run("pinn", "--steps", "300", "--width", "16", "--output", str(tmp_path / "pinn.png"))
+    errors = [float(percent) for percent in re.findall(r"relative L² error +([\d.]+)%", printed)]
+    assert len(errors) == 11 and errors[0] > errors[-1]
+    assert errors[-1] < 1.5  # 0.8 % as it stands; the full run reaches 0.03 %
+    assert min(size_of_png(tmp_path / "pinn.png")) > 300
+
+
+def test_newton_needs_few_steps_and_agrees_with_the_others(tmp_path):
+    printed = run("newton", "--steps", "20", "--output", str(tmp_path / "newton.png"))
+    rows = re.findall(
+        r"^(gradient descent|L-BFGS|Newton-CG) +(\d+) +(\d+) +(\d+) +(\d+) +\S+ +(\S+) +(\S+)", printed, re.M
+    )
+    descent, quasi_newton, newton = (
+        {"steps": int(row[1]), "norm": float(row[5]), "loss": float(row[6])} for row in rows
+    )
+    assert newton["steps"] < 30 < quasi_newton["steps"]
+    assert newton["norm"] < 1e-6 and quasi_newton["norm"] < 1e-6 < descent["norm"]
+    assert abs(newton["loss"] - quasi_newton["loss"]) < 1e-8 < descent["loss"] - newton["loss"]
+    assert min(size_of_png(tmp_path / "newton.png")) > 300
+
+
+@pytest.mark.parametrize("name", ["digits", "derivatives", "char_lm", "mlp_resnet", "pinn", "newton"])
 def test_help_names_the_options(name):
     assert "usage:" in run(name, "--help")
 
@@ -90,6 +112,8 @@ def test_help_names_the_options(name):
         ("derivatives", ["--order", "-1"], "--order must be 0 or more, got -1"),
         ("char_lm", ["--epochs", "0"], "--epochs must be 1 or more, got 0"),
         ("char_lm", ["--begin", ""], "--begin needs a letter"),
+        ("pinn", ["--steps", "0"], "--steps must be 1 or more, got 0"),
+        ("newton", ["--penalty", "0"], "--penalty must be above 0"),
         ("char_lm", ["--text", "nowhere.txt"], "cannot read nowhere.txt"),
         ("mlp_resnet", ["nowhere"], "nowhere/train-images-idx3-ubyte.gz"),
     ],
@@ -99,7 +123,7 @@ def test_a_mistake_is_answered_in_one_line(name, arguments, message):
     assert message in errors and "Traceback" not in errors
 
 
-@pytest.mark.parametrize("name", ["digits", "derivatives"])
+@pytest.mark.parametrize("name", ["digits", "derivatives", "pinn", "newton"])
 def test_without_matplotlib_the_error_says_how_to_get_it(name, tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
     search = os.pathsep.join([str(tmp_path), *(path for path in sys.path if path)])
