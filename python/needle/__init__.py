@@ -10,7 +10,7 @@ from .ops import *
 
 # What is imported when it is first used, so that `import needle` costs little more than `import numpy`.
 _MODULES = (
-    "nn", "optim", "data", "train", "io", "symbolic", "transforms", "backend_ndarray", "backend_numpy",
+    "nn", "optim", "data", "train", "io", "numeric", "symbolic", "transforms", "backend_ndarray", "backend_numpy",
     "backend_selection",
 )  # fmt: skip
 _TRANSFORMS = (
