@@ -130,8 +130,8 @@ def _is_batched(value) -> bool:
 
 
 def _truth(value, name: str) -> bool:
-    if np.shape(value if not isinstance(value, Tensor) else value.node.data) not in ((), (1,)):
-        raise TypeError(f"{name} must be one truth value, got shape {value.shape}")
+    if _shape(value) not in ((), (1,)):
+        raise TypeError(f"{name} must be one truth value, got shape {_shape(value)}")
     return bool(value)
 
 
@@ -154,13 +154,13 @@ def _require_same(a: Tree, b: Tree, name: str) -> None:
     if not a.matches(b):
         raise TypeError(f"{name} must keep its structure, {a}, got {b}")
     for x, y in zip(a.leaves, b.leaves, strict=True):
-        came, expected = np.shape(_raw(y)), np.shape(_raw(x))
+        came, expected = _shape(y), _shape(x)
         if came != expected:
             raise TypeError(f"{name} must keep its shape, {expected}, got {came}")
 
 
-def _raw(value):
-    return value.node.data if isinstance(value, Tensor) else value
+def _shape(value) -> tuple[int, ...]:
+    return value.shape if hasattr(value, "shape") else np.shape(value)
 
 
 def _pair(result):
@@ -172,7 +172,7 @@ def _pair(result):
 def _length(tree: Tree, length: int | None) -> int:
     lengths = set()
     for leaf in tree.leaves:
-        shape = np.shape(_raw(leaf))
+        shape = _shape(leaf)
         if not shape:
             raise ValueError("xs of scan must have an axis to go along, got a number")
         lengths.add(shape[0])
@@ -196,7 +196,7 @@ def _zero_step(leaf):
 
 
 def _empty(y):
-    array = np.zeros((0, *np.shape(_raw(y))), _raw(y).dtype if hasattr(_raw(y), "dtype") else None)
+    array = np.zeros((0, *_shape(y)), getattr(y, "dtype", None))
     return Tensor(array, requires_grad=False) if isinstance(y, Tensor) else array
 
 

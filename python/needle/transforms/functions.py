@@ -107,7 +107,8 @@ def call_as_op(
         finally:
             for parameter, node in swapped:
                 parameter.node = node
-        structure[:] = [out]
+        if not structure:  # of the first run only: a later one is recorded, and would be kept alive from here
+            structure.append(out)
         return [tensor_of(value, "what the function returns") for value in out.leaves]
 
     boxed = any(node.level for node in arguments)

@@ -99,7 +99,9 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
 
     def iterate(*params):
         x = start.build([new_handle(node) for node in nodes])
-        for count in range(max_iter):
+        steps = 0
+        while steps < max_iter:
+            steps += 1
             new = Tree(fun(x, *params))
             _require_like(start, nodes, new, "fixed_point")
             moved = [_distance(a, b) for a, b in zip(new.leaves, Tree(x).leaves, strict=True)]
@@ -109,7 +111,7 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
             if not np.isfinite(moved).all():
                 break
         raise RuntimeError(
-            f"fixed_point did not converge in {count + 1} steps: the last one moved x by {max(moved):.3g} "
+            f"fixed_point did not converge in {steps} steps: the last one moved x by {max(moved):.3g} "
             f"(relative), tol is {max(limits):.3g}; does fun contract?"
         )
 

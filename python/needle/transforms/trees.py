@@ -189,19 +189,25 @@ class Arguments:
     """The arguments of one call of a transformed function, some of which (`argnums`) the transform follows."""
 
     def __init__(self, args: tuple, kwargs: dict, argnums, name: str):
-        self.args, self.kwargs, self.name = list(args), kwargs, name
+        self.args, self.name = list(args), name
         self.single = not isinstance(argnums, (tuple, list))
         self.argnums = [_position(argnum, len(args), name) for argnum in ([argnums] if self.single else argnums)]
-        trees = [Tree(arg) for arg in self.args]
+        trees = [Tree(arg) for arg in [*self.args, *kwargs.values()]]
         self.trees = [trees[i] for i in self.argnums]
+        # Inside the function arrays are Tensors, whether they are followed or not; numbers may be counts and stay.
+        for i, tree in enumerate(trees[: len(args)]):
+            if i not in self.argnums:
+                self.args[i] = _with_tensors(tree, self.args[i])
+        self.kwargs = {
+            key: _with_tensors(tree, value)
+            for tree, (key, value) in zip(trees[len(args) :], kwargs.items(), strict=True)
+        }
         self.leaves = [value for tree in self.trees for value in tree.leaves]
         self.nodes = [
             node_of(value, f"argument {i} of the function given to {name}")
             for i, tree in zip(self.argnums, self.trees, strict=True)
             for value in tree.leaves
         ]
-        if kwargs:
-            trees.append(Tree(kwargs))
         self.tensors_came = any(isinstance(value, Tensor) for tree in trees for value in tree.leaves)
 
     def call(self, fun: Callable, nodes: list[Node]):
@@ -235,6 +241,20 @@ class Arguments:
                     f"{self.name} differentiates with respect to floating-point numbers, got {came}; "
                     "convert it first, e.g. float(x) or x.astype(float)"
                 )
+
+
+def _with_tensors(tree: Tree, value):
+    """`value`, whose tree is given, with arrays of numbers as constant Tensors."""
+    if not any(isinstance(leaf, np.ndarray) for leaf in tree.leaves):
+        return value
+    swapped: list[tuple[Tensor, Node]] = []
+    leaves = [
+        new_handle(Node(None, (), plain_array(leaf), False))
+        if isinstance(leaf, np.ndarray) and leaf.dtype.kind in "biufc"
+        else leaf
+        for leaf in tree.leaves
+    ]
+    return tree.inside(leaves, swapped)
 
 
 def _position(argnum, count: int, name: str) -> int:
