@@ -104,11 +104,14 @@ class BatchNorm(Fused):
         ones = np.full_like(rows, 1 / n, shape=n)
         average = np.matmul(ones, rows)
         deviation = over_rows(np.subtract, rows, average)
+        # The rounding of a sum over many rows far from zero is seen in the mean of the deviations, and made good.
+        missed = np.matmul(ones, deviation)
         out = np.square(deviation)
-        variance = np.matmul(ones, out)
-        over_rows(np.multiply, deviation, weight / np.sqrt(variance + x.dtype.type(self.eps)), out)
-        over_rows(np.add, out, bias, out)
-        return as_image(out, x.shape), average, variance
+        variance = np.matmul(ones, out) - missed**2
+        scale = weight / np.sqrt(variance + x.dtype.type(self.eps))
+        over_rows(np.multiply, deviation, scale, out)
+        over_rows(np.add, out, bias - missed * scale, out)
+        return as_image(out, x.shape), average + missed, variance
 
     def adjoint(self, out_grads, outputs, inputs, needs):
         """dx = w·s·(g - mean(g) - d·s²·mean(g·d)), where d = x - mean and s = 1 / √(var + eps); mean and variance add
