@@ -330,3 +330,33 @@ def test_arrays_are_tensors_inside_whether_followed_or_not_and_numbers_stay_numb
 
     np.testing.assert_allclose(ndl.grad(f)(X, V, 3, {"z": X}), 3 * V * X)
     np.testing.assert_allclose(ndl.grad(f)(X, V, 3, options={"z": X}), 3 * V * X)
+
+
+def test_functional_call_swaps_parameters_for_the_call():
+    model = ndl.nn.Sequential(ndl.nn.Linear(3, 2), ndl.nn.Linear(2, 1))
+    x = ndl.init.randn(5, 3)
+    params = {name: p.detach() for name, p in model.named_parameters()}
+    own = [p.numpy() for p in model.parameters()]
+    (model(x) ** 2).sum().backward()
+    gradient = ndl.grad(lambda params: (ndl.functional_call(model, params, x) ** 2).sum())(params)
+    for name, p in model.named_parameters():
+        np.testing.assert_allclose(gradient[name].numpy(), p.grad.numpy(), rtol=1e-6)
+    stacked = {name: np.stack([p.numpy(), 2 * p.numpy()]) for name, p in model.named_parameters()}
+    outputs = ndl.vmap(lambda params: ndl.functional_call(model, params, x))(stacked)
+    np.testing.assert_allclose(outputs[0], model(x).numpy(), rtol=1e-6)
+    assert all(np.array_equal(p.numpy(), o) for p, o in zip(model.parameters(), own, strict=True))
+
+
+@pytest.mark.parametrize(
+    "params, kind, message",
+    [
+        ({"wieght": np.ones((3, 2))}, KeyError, "no parameter 'wieght'"),
+        ({"weight": np.ones(3)}, ValueError, "has shape"),
+    ],
+)
+def test_functional_call_refuses_what_does_not_fit_and_keeps_the_module(params, kind, message):
+    linear = ndl.nn.Linear(3, 2)
+    before = [p.node for p in linear.parameters()]
+    with pytest.raises(kind, match=message):
+        ndl.functional_call(linear, {"bias": np.ones((1, 2)), **params}, ndl.ones(1, 3))
+    assert [p.node for p in linear.parameters()] == before

@@ -14,9 +14,10 @@ _MODULES = (
     "backend_selection",
 )  # fmt: skip
 _TRANSFORMS = (
-    "checkpoint", "cond", "custom_gradient", "custom_jvp", "fixed_point", "fori_loop", "grad", "hessian", "hvp",
-    "jacfwd", "jacobian", "jacrev", "jet", "jvp", "laplacian", "linearize", "map", "nth_derivative", "root", "scan",
-    "sparse_hessian", "sparse_jacobian", "sparsity", "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
+    "checkpoint", "cond", "custom_gradient", "custom_jvp", "fixed_point", "fori_loop", "functional_call", "grad",
+    "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jet", "jvp", "laplacian", "linearize", "map", "nth_derivative",
+    "root", "scan", "sparse_hessian", "sparse_jacobian", "sparsity", "stop_gradient", "value_and_grad", "vjp", "vmap",
+    "while_loop",
 )  # fmt: skip
 
 
