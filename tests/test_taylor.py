@@ -4,6 +4,7 @@ A jet and nested derivatives compute the same numbers by other formulas in float
 products of size 1 to 10, so they may differ by a few thousand roundings: 1e-9 relative leaves room for that.
 """
 
+import importlib
 import itertools
 import math
 
@@ -395,6 +396,27 @@ def test_laplacian_in_a_loss_reaches_the_weights():
                 weight.cached_data[index] -= sign * step
             # central differences: step² truncation, 1e-16/step rounding
             assert gradient[index] == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (20_000, 2)])  # less than a block of memory, and several
+def test_the_fast_way_through_elementwise_functions_is_the_plain_one(shape, monkeypatch):
+    points = np.asfortranarray(np.random.default_rng(0).normal(size=shape))
+    weight = ndl.Tensor(np.random.default_rng(1).normal(size=(2, 1)))
+    model = lambda p: ndl.tanh(ndl.sin(ndl.tanh(p) @ weight) * 2)
+
+    def derivatives():
+        weight.grad = None
+        value = laplacian(model)(points)
+        (value**2).mean().backward()
+        first = weight.grad
+        (first**2).sum().backward()
+        return value.numpy(), first.numpy(), weight.grad.numpy()
+
+    fast = derivatives()
+    curved = importlib.import_module("needle.transforms.laplacian").Curved
+    monkeypatch.setattr(curved, "_is_plain", lambda *args: False)
+    for mine, plain in zip(fast, derivatives()):
+        np.testing.assert_allclose(mine, plain, rtol=1e-10)
 
 
 def test_laplacian_of_one_function_of_a_matrix():

@@ -26,10 +26,16 @@ class PushCurvature(TensorTupleOp):
     __slots__ = ()
 
     def compute(self, slope, bend, tangents, *curvature):
-        total = bend * _sum_of_products(tangents, tangents)
-        if curvature:
-            total += slope * curvature[0]
-        return slope * tangents, total
+        results = _new(tangents), _new(slope)
+        for s, b, ts, us, out, *c in _blocks(slope, bend, tangents, *results, *curvature):
+            squares, spare = np.zeros_like(s), np.empty_like(s)
+            for t, u in zip(ts, us):
+                squares += np.multiply(t, t, out=spare)
+                np.multiply(s, t, out=u)
+            np.multiply(b, squares, out=out)
+            if c:
+                out += np.multiply(s, c[0], out=spare)
+        return results
 
     def gradient(self, out_grad, node):
         return tuple(CurvatureAdjoint()(*out_grad, *node.inputs))
@@ -41,15 +47,22 @@ class CurvatureAdjoint(TensorTupleOp):
     __slots__ = ()
 
     def compute(self, g, h, slope, bend, tangents, *curvature):
-        by_slope, by_bend = _sum_of_products(tangents, g), _sum_of_products(tangents, tangents)
-        by_bend *= h
-        by_tangents, twice, spare = slope * g, 2 * bend * h, np.empty_like(slope)
-        for mine, tangent in zip(by_tangents, tangents):
-            mine[...] += np.multiply(twice, tangent, out=spare)
-        if not curvature:
-            return by_slope, by_bend, by_tangents
-        by_slope += np.multiply(curvature[0], h, out=spare)
-        return by_slope, by_bend, by_tangents, slope * h
+        results = [_new(x) for x in (slope, bend, tangents, *curvature)]
+        count = len(curvature)
+        for s, b, ts, gs, k, by_s, by_b, by_ts, *more in _blocks(slope, bend, tangents, g, h, *results, *curvature):
+            twice, squares, spare = 2 * b * k, np.zeros_like(s), np.empty_like(s)
+            by_s.fill(0)
+            for t, u, by_t in zip(ts, gs, by_ts):
+                np.multiply(s, u, out=by_t)
+                by_t += np.multiply(twice, t, out=spare)
+                by_s += np.multiply(t, u, out=spare)
+                squares += np.multiply(t, t, out=spare)
+            np.multiply(squares, k, out=by_b)
+            if count:
+                by_c, c = more
+                by_s += np.multiply(c, k, out=spare)
+                np.multiply(s, k, out=by_c)
+        return tuple(results)
 
     def formula(self, g, h, slope, bend, tangents, *curvature) -> list[Tensor]:
         """What `compute` computes, in ordinary ops."""
@@ -66,10 +79,17 @@ class CurvatureAdjoint(TensorTupleOp):
             return tuple(Pullback([result.node for result in results], inputs)(list(out_grad)))
 
 
-def _sum_of_products(a, b):
-    """Σᵢ aᵢ·bᵢ over axis 0, without an array for all products."""
-    out = np.zeros_like(a, shape=a.shape[1:])
-    spare = np.empty_like(out)
-    for x, y in zip(a, b):
-        out += np.multiply(x, y, out=spare)
-    return out
+def _new(like):
+    """An array to be filled, whose rows lie one after the other, so that blocks of it are views."""
+    return np.empty_like(like, order="C")
+
+
+_BLOCK = 16384  # elements: what one block works on stays in a core's cache
+
+
+def _blocks(first, *arrays):
+    """The arrays in pieces of one size, as views; those with directions as axis 0 have it in every piece."""
+    n = first.size
+    flat = [x.reshape(n) if x.ndim == first.ndim else x.reshape(len(x), n) for x in (first, *arrays)]
+    for start in range(0, n, _BLOCK):
+        yield [x[..., start : start + _BLOCK] for x in flat]

@@ -81,12 +81,12 @@ class Curved(Box):
         return tangent, (summed if along is None else new_handle(along) + summed).node
 
     def _is_plain(self, out: Node, slope: Tensor, bend: Tensor, tangent: Node, curvature: Node | None) -> bool:
-        """Whether all is of one shape, and no other transform looks on: then one op does it."""
+        """Whether all is of one shape and dtype, and no other transform looks on: then one op does it."""
         if tangent.level != self.directions.frame.level:
             return False
         nodes = [slope.node, bend.node, tangent.payload, *([] if curvature is None else [curvature])]
-        shapes = {slope.shape, bend.shape, tangent.data.shape}
-        return shapes == {out.data.shape} and all(node.level == 0 for node in nodes)
+        kinds = {(x.shape, x.dtype) for x in (slope, bend, tangent.data)}
+        return kinds == {(out.data.shape, out.data.dtype)} and all(node.level == 0 for node in nodes)
 
     def _one_variable(self, op: Elementwise, primals, out: Node, tangents, curvatures):
         """f' and f''/2 are the same in all directions: they are the series of f along the line x + 1·t."""
