@@ -8,7 +8,7 @@ import numpy as np
 from .. import init
 from ..graph import Tensor, leaf
 from ..ops.contraction import matmul
-from ..ops.elementwise import add
+from ..ops.elementwise import add, divide_scalar
 from ..ops.movement import permute, reshape, transpose
 from ..ops.reductions import softmax
 from .activations import ReLU
@@ -42,7 +42,7 @@ class MultiHeadAttention(Module):
             raise ValueError(
                 f"{signature(self)} takes q (B, H, T, D), k and v (B, H, S, D), got {q.shape}, {k.shape}, {v.shape}"
             )
-        scores = matmul(q * (1 / math.sqrt(q.shape[3])), transpose(k))
+        scores = matmul(divide_scalar(q, math.sqrt(q.shape[3])), transpose(k))
         if self.causal:
             scores = add(scores, leaf(causal_mask(q.shape[2], k.shape[2], scores.dtype)))
         probs = self.dropout(softmax(scores))

@@ -3,7 +3,7 @@
 from .. import init
 from ..graph import Tensor
 from ..init import Generator
-from ..ops.elementwise import multiply
+from ..ops.elementwise import divide_scalar, multiply
 from .arguments import require_probability, require_tensor
 from .module import Module
 
@@ -26,7 +26,7 @@ class Dropout(Module):
         require_tensor(self, x)
         keep = 1 - self.p
         mask = init.randb(*x.shape, p=keep, device=x.device, dtype=x.dtype, generator=self.generator)
-        return multiply(x, mask / keep) if self.p else x
+        return multiply(x, divide_scalar(mask, keep)) if self.p else x
 
     def extra_repr(self) -> str:
         return f"{self.p}"

@@ -6,7 +6,7 @@ and `adjoint` are the same in few passes over memory.  First derivatives run the
 from differentiating the formula, with the walk that differentiates everything else, so they need no third version.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import zip_longest
 
@@ -138,7 +138,7 @@ def derivatives(pairs: Iterable, wanted: list[Tensor], record: bool) -> list[Ten
         if node not in ends and not needed.isdisjoint(node.inputs):
             needed.add(node)
     found: dict[Node, Tensor] = {}
-    receive = {node: partial(keep, found, node) for node in ends}
+    receive: dict[Node, Callable[[Tensor], Tensor]] = {node: partial(keep, found, node) for node in ends}
     adjoints([node for node in order if node in needed], seeds, receive, record, needed)
     return [found.get(tensor.node) for tensor in wanted]
 

@@ -18,7 +18,8 @@ def lstm(
 ) -> tuple[Tensor, Tensor]:
     """The states h and c (T, B, H) after each step of x (T, B, in), from h and c (B, H) on."""
     biases = () if bias_ih is None else (bias_ih, bias_hh)
-    return tuple(items_of(LSTMSequence()(*alike(x, h, c, W_ih, W_hh, *biases)), 2))
+    outputs, cells = items_of(LSTMSequence()(*alike(x, h, c, W_ih, W_hh, *biases)), 2)
+    return outputs, cells
 
 
 class LSTMSequence(Fused):

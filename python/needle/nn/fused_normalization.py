@@ -24,7 +24,8 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Ten
 
     Also returns the mean and the biased variance of each channel (C,).
     """
-    return tuple(items_of(BatchNorm(eps)(*alike(x, weight, bias)), 3))
+    y, average, variance = items_of(BatchNorm(eps)(*alike(x, weight, bias)), 3)
+    return y, average, variance
 
 
 class LayerNorm(Fused):

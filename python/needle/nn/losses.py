@@ -1,7 +1,7 @@
 """Losses: what training makes small.  All are stable at large inputs."""
 
 from ..graph import Tensor
-from ..ops.elementwise import abs, clip, exp, log, multiply, softplus, square, where
+from ..ops.elementwise import abs, clip, divide_scalar, exp, log, multiply, softplus, square, where
 from ..ops.reductions import logsoftmax, mean, summation
 from .arguments import require_tensor
 from .fused_loss import cross_entropy
@@ -119,7 +119,7 @@ class KLDivLoss(Loss):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         loss = super().forward(x, y)
-        return loss / x.shape[0] if self.batch_mean else loss
+        return divide_scalar(loss, x.shape[0]) if self.batch_mean else loss
 
     def each(self, x: Tensor, y: Tensor) -> Tensor:
         if self.log_target:

@@ -165,8 +165,9 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines, shown = [], set()
-        stack = [("", "", self)]
+        lines: list[str] = []
+        shown: set[int] = set()
+        stack: list[tuple[str, str, Module | None]] = [("", "", self)]
         while stack:  # a stack and not recursion: nets may be deep, and may hold themselves
             indent, name, module = stack.pop()
             if module is None:

@@ -2,7 +2,7 @@
 
 from .. import init
 from ..graph import Tensor
-from ..ops.elementwise import add, multiply, sqrt
+from ..ops.elementwise import add, mul_scalar, multiply, sqrt
 from ..ops.movement import reshape
 from .arguments import require_channels, require_features, require_tensor
 from .fused_normalization import batch_norm, layer_norm
@@ -65,7 +65,7 @@ class BatchNorm(Module):
 
     def move(self, running: Tensor, batch: Tensor) -> None:
         """Take a running value a step towards that of the batch.  No graph is kept."""
-        moved = running.detach() * (1 - self.momentum) + batch.detach() * self.momentum
+        moved = add(mul_scalar(running.detach(), 1 - self.momentum), mul_scalar(batch.detach(), self.momentum))
         running.data = moved if moved.dtype == running.dtype else moved.astype(running.dtype)
 
     def extra_repr(self) -> str:
@@ -73,12 +73,15 @@ class BatchNorm(Module):
 
 
 class BatchNorm1d(BatchNorm):
-    __doc__ = BatchNorm.__doc__.replace("for each channel (axis 1)", "for each feature of (N, dim)")
+    """y = (x - mean) / √(var + eps)·w + b for each feature of x (N, dim); all else as in `BatchNorm`."""
+
     axes = "N, C"
 
 
 class BatchNorm2d(BatchNorm):
-    __doc__ = BatchNorm.__doc__.replace("for each channel (axis 1)", "for each channel of (N, C, H, W)")
+    """y = (x - mean) / √(var + eps)·w + b for each channel of images x (N, dim, H, W), over N, H and W; all else as in
+    `BatchNorm`."""
+
     axes = "N, C, H, W"
 
 

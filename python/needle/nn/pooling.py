@@ -30,10 +30,12 @@ class Pool(Module):
 
 
 class MaxPool(Pool):
-    __doc__ = "The largest element of each window, padding never; a" + Pool.__doc__[1:]
+    """The largest element of each window of x (N, C, H, W); padding never is.  All else as in `Pool`."""
+
     pool = staticmethod(max_pool)
 
 
 class AvgPool(Pool):
-    __doc__ = "The mean of each window, padding counted as zeros; a" + Pool.__doc__[1:]
+    """The mean of each window of x (N, C, H, W), padding counted as zeros.  All else as in `Pool`."""
+
     pool = staticmethod(avg_pool)

@@ -83,8 +83,8 @@ class LSTMCell(Cell):
     gates = 4
 
     def forward(self, x: Tensor, h: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        h, c = self.states(x, *_pair(self, h))
-        output, cells = lstm(reshape(x, (1, *x.shape)), h, c, self.W_ih, self.W_hh, self.bias_ih, self.bias_hh)
+        h0, c0 = self.states(x, *_pair(self, h))
+        output, cells = lstm(reshape(x, (1, *x.shape)), h0, c0, self.W_ih, self.W_hh, self.bias_ih, self.bias_hh)
         return output[0], cells[0]
 
 
@@ -207,8 +207,8 @@ class LSTM(_Layers):
         last_h, last_c = [], []
         start = self.lstm_cells[0].start(X.shape[1]) if h is None else None
         for layer, cell in enumerate(self.lstm_cells):
-            h, c = (start, start) if start is not None else (h0[layer], c0[layer])
-            X, cells = lstm(X, h, c, cell.W_ih, cell.W_hh, cell.bias_ih, cell.bias_hh)
+            first_h, first_c = (start, start) if start is not None else (h0[layer], c0[layer])
+            X, cells = lstm(X, first_h, first_c, cell.W_ih, cell.W_hh, cell.bias_ih, cell.bias_hh)
             last_h.append(X[-1:])
             last_c.append(cells[-1:])
         return X, (_joined(last_h), _joined(last_c))
