@@ -4,6 +4,8 @@
 forward graph with plain arrays and leaves numbers behind: the same first derivatives, and no second ones.
 """
 
+from collections.abc import Callable
+
 from .adjoint import adjoints, differentiable, seed_of
 from .graph import Node, Tensor, TensorOp, new_handle, topological_order
 
@@ -46,7 +48,7 @@ def backprop(output: Tensor, out_grad: Tensor | None = None) -> None:
 
         return receive
 
-    held = {}
+    held: dict[Node, Callable[[Tensor], Tensor]] = {}
     for node in order:
         link = node._handle
         if link is not None and (tensor := link()) is not None and node.requires_grad:

@@ -135,7 +135,8 @@ def _tangents(order: list[Node], chosen: Node) -> dict[Node, np.ndarray]:
             sources = [source.constant() for source in node.inputs]
             coming = [tangents.get(source) for source in node.inputs]
             tangents[node] = tangent_of(node.op, tuple(sources), node.constant(), coming)
-    return {node: np.zeros_like(node.data) if tangents.get(node) is None else _array(tangents[node]) for node in order}
+    found = {node: tangent for node, tangent in tangents.items() if tangent is not None}
+    return {node: _array(found[node]) if node in found else np.zeros_like(node.data) for node in order}
 
 
 def _adjoints(order: list[Node], root: Node, seed: Tensor, names: dict[Node, str]):
