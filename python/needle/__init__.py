@@ -2,7 +2,7 @@
 
 import importlib
 
-from . import autograd, init, operators, ops
+from . import autograd, graph, init, operators, ops
 from .device import all_devices, cpu, cpu_numpy, cuda, default_device
 from .graph import Op, Tensor, TensorOp, TensorTuple, TensorTupleOp, Value, enable_grad, no_grad
 from .init import Generator, ones, ones_like, zeros, zeros_like
@@ -32,6 +32,16 @@ def __getattr__(name: str):
     if name in _OTHERS:
         return getattr(importlib.import_module(f"{__name__}.{_OTHERS[name]}"), name)
     raise AttributeError(f"module needle has no attribute {name!r}")
+
+
+def _of_graph(name: str):
+    """`needle.graph.draw` is `needle.draw`: the graph, on the ground floor, cannot know of pictures itself."""
+    if name == "draw":
+        return __getattr__(name)
+    raise AttributeError(f"module needle.graph has no attribute {name!r}")
+
+
+graph.__getattr__ = _of_graph  # type: ignore[method-assign]
 
 
 def __dir__():
