@@ -360,3 +360,17 @@ def test_functional_call_refuses_what_does_not_fit_and_keeps_the_module(params, 
     with pytest.raises(kind, match=message):
         ndl.functional_call(linear, {"bias": np.ones((1, 2)), **params}, ndl.ones(1, 3))
     assert [p.node for p in linear.parameters()] == before
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "float64"])
+def test_a_python_number_takes_the_dtype_of_what_it_meets(dtype):
+    x = np.full(3, 0.5, dtype)
+    f = lambda a, x: ndl.sin(a * a * x + a).sum()
+    value, (by_number, by_array) = ndl.value_and_grad(f, (0, 1))(0.5, x)
+    assert value.dtype == by_array.dtype == dtype and by_number.dtype == np.float64
+    assert all(part.dtype == dtype for part in ndl.jvp(f, (0.5, x), (1.0, x)))
+
+
+def test_a_python_float_meets_whole_numbers_as_in_numpy():
+    value, gradient = ndl.value_and_grad(lambda a: (a * np.arange(3)).sum())(2.0)
+    assert value.dtype == np.float64 and (value, gradient) == (6.0, 3.0)

@@ -13,7 +13,7 @@ from weakref import ref
 import numpy as np
 
 from .order import topological_order
-from .values import Node, Tensor, TensorTuple, Value, _kind, _new, linked_handle, new_handle, plain_array
+from .values import Node, Tensor, TensorTuple, Value, WeakNode, _kind, _new, linked_handle, new_handle, plain_array
 
 _ndarray = np.ndarray
 
@@ -68,6 +68,14 @@ class Op:
     def title(self) -> str:
         """How error messages name this op."""
         return type(self).__name__
+
+    def strengthened(self, inputs: tuple, weak: list[bool]) -> tuple:
+        """The inputs, some of which are Python numbers (`weak`), as the op is to see them."""
+        return inputs
+
+    def weakened(self, node: Node) -> Node:
+        """What the op made of nothing but Python numbers."""
+        return node
 
     def __repr__(self) -> str:
         names = [name for cls in type(self).__mro__ for name in getattr(cls, "__slots__", ())]
@@ -291,6 +299,11 @@ def _call(op: Op, inputs: tuple) -> Node:
         return node
     if _lazy:
         return LazyNode(op, inputs, requires_grad)
+    weak = [type(node) is WeakNode for node in inputs]
+    if any(weak):
+        inputs = op.strengthened(inputs, weak)
+        node = _record(op, inputs, requires_grad)
+        return op.weakened(node) if all(weak) else node
     return _record(op, inputs, requires_grad)
 
 

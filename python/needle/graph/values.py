@@ -87,6 +87,21 @@ class Node(Value):
         return self.requires_grad
 
 
+class WeakNode(Node):
+    """A Python number inside a transform: as the number itself would, it takes the dtype of what it meets."""
+
+    __slots__ = ()
+
+    def constant(self) -> "Node":
+        return WeakNode(None, (), self.data, False)
+
+    detached = constant
+
+    def followed(self, identity) -> "Node":
+        op, inputs = (identity, (self,)) if self.requires_grad else (None, ())
+        return WeakNode(op, inputs, self.data, True)
+
+
 class Tensor(Value):
     """A multi-dimensional array that remembers how it was computed.
 

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from ..graph import TensorOp, leaf
+from ..graph import TensorOp, WeakNode, call, leaf
 
 __all__ = [
     "BroadcastTo", "Cast", "Elementwise", "Linear", "Movement", "Multilinear", "PiecewiseConstant", "Reshape", "SumTo",
@@ -208,6 +208,18 @@ class Elementwise(Broadcasting):
 
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
+
+    def strengthened(self, inputs, weak):
+        strong = [node.data.dtype for node, is_weak in zip(inputs, weak) if not is_weak]
+        if not strong:
+            return inputs
+        return tuple(
+            call(Cast(np.result_type(*strong, node.data.item())), (node,)) if is_weak else node
+            for node, is_weak in zip(inputs, weak)
+        )
+
+    def weakened(self, node):
+        return WeakNode(node.op, node.inputs, node.data, node.requires_grad)
 
     def tangent(self, node, *tangents):
         total = None

@@ -9,10 +9,11 @@ import dataclasses
 import functools
 import importlib
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 
-from ..graph import Node, Tensor, TensorTuple, handle, is_recording, new_handle, plain_array
+from ..graph import Node, Tensor, TensorTuple, WeakNode, handle, is_recording, new_handle, plain_array, special
 
 
 class Tree:
@@ -156,7 +157,8 @@ def node_of(value, name: str) -> Node:
     if isinstance(value, _NUMBERS):
         array = np.array(value)
         if array.dtype.kind in "biufc":
-            return Node(None, (), plain_array(array), False)
+            kind = Node if isinstance(value, (np.ndarray, np.generic)) else WeakNode
+            return kind(None, (), plain_array(array), False)
     raise TypeError(f"{name} must be made of Tensors, arrays and numbers, got {type(value).__name__} {value!r:.60}")
 
 
@@ -214,12 +216,14 @@ class Arguments:
         """`fun` with `nodes` in place of the followed leaves; parameters of Modules are put back afterwards."""
         args = list(self.args)
         swapped: list[tuple[Tensor, Node]] = []
+        weak = any(isinstance(node, WeakNode) for node in self.nodes)
         tensors = [handle(node) for node in nodes]  # linked, so that backward() inside finds them
         try:
             for i, tree in zip(self.argnums, self.trees, strict=True):
                 mine, tensors = tensors[: len(tree.leaves)], tensors[len(tree.leaves) :]
                 args[i] = tree.inside(mine, swapped)
-            return fun(*args, **self.kwargs)
+            with special() if weak else nullcontext():  # on the special road weak numbers meet the dtypes of others
+                return fun(*args, **self.kwargs)
         finally:
             for parameter, node in swapped:
                 parameter.node = node
