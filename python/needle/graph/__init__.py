@@ -1,6 +1,7 @@
 """The graph that a computation leaves behind: nodes, the handles on them, the ops between them, and their order."""
 
 from .box import Box, Frame, ValueUnknown, frame, innermost
+from .following import is_followed, is_transforming, require_unfollowed, transforming
 from .op import (
     Op,
     TensorOp,
@@ -20,11 +21,12 @@ from .op import (
     special,
 )
 from .order import topological_order
-from .values import Node, Tensor, TensorTuple, Value, handle, leaf, linked_handle, new_handle, plain_array
+from .values import Node, Tensor, TensorTuple, Value, WeakNode, handle, leaf, linked_handle, new_handle, plain_array
 
 __all__ = [
     "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "ValueUnknown",
-    "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle", "is_carrying",
-    "is_recording", "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array",
-    "set_lazy_mode", "special", "topological_order",
+    "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle", "innermost",
+    "is_carrying", "is_followed", "is_recording", "is_transforming", "lazy_mode", "leaf", "linked_handle",
+    "new_handle", "no_grad", "observing", "plain_array", "require_unfollowed", "set_lazy_mode", "special",
+    "topological_order", "transforming",
 ]  # fmt: skip

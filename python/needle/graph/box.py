@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .following import transforming
 from .values import Node
 
 _levels = itertools.count(1)
@@ -30,7 +31,8 @@ def frame(name: str) -> Iterator[Frame]:
     """A new frame for the length of a block; its boxes are of no use afterwards."""
     entered = Frame(name)
     try:
-        yield entered
+        with transforming():
+            yield entered
     finally:
         entered.active = False
 

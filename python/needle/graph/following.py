@@ -1,0 +1,43 @@
+"""Whether somebody follows a value: then to hand on its number alone would lose a derivative.
+
+Outside of transforms a number may be taken from a Tensor at any time; what was recorded is still there.  Inside of one
+it leaves the computation that is being differentiated, and nobody would notice.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from .op import is_carrying, is_recording
+from .values import Node
+
+_transforming: ContextVar[bool] = ContextVar("transforming", default=False)
+
+
+@contextmanager
+def transforming() -> Iterator[None]:
+    """A block in which a function runs on behalf of a transform."""
+    token = _transforming.set(True)
+    try:
+        yield
+    finally:
+        _transforming.reset(token)
+
+
+def is_transforming() -> bool:
+    """Whether a function runs on behalf of a transform, in this thread, now."""
+    return _transforming.get()
+
+
+def is_followed(node: Node) -> bool:
+    """Whether an enclosing transform or, while recording is on, a Tensor that requires grad hangs on this value."""
+    return (node.level > 0 and is_carrying()) or (is_recording() and node.is_differentiable())
+
+
+def require_unfollowed(node: Node, asked: str, instead: str) -> None:
+    """Refuse to give the number of a value that a transform follows: `asked` is what was called, `instead` what to call."""
+    if _transforming.get() and is_followed(node):
+        raise TypeError(
+            f"{asked} of a Tensor that is being differentiated would lose the derivative; {instead}, "
+            "or take a constant first, needle.stop_gradient(x)"
+        )
