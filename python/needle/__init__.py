@@ -10,11 +10,12 @@ from .ops import *
 
 # What is imported when it is first used, so that `import needle` costs little more than `import numpy`.
 _MODULES = (
-    "nn", "optim", "data", "train", "io", "numeric", "symbolic", "transforms", "backend_ndarray", "backend_numpy",
-    "backend_selection",
+    "nn", "optim", "data", "train", "io", "numeric", "numpy", "symbolic", "transforms", "backend_ndarray",
+    "backend_numpy", "backend_selection",
 )  # fmt: skip
 _TRANSFORMS = (
-    "checkpoint", "cond", "custom_gradient", "custom_jvp", "fixed_point", "fori_loop", "functional_call", "grad",
+    "check_gradients", "check_op", "checkpoint", "cond", "custom_gradient", "custom_jvp", "fixed_point", "fori_loop",
+    "functional_call", "grad",
     "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jet", "jvp", "laplacian", "linearize", "map", "nth_derivative",
     "root", "scan", "sparse_hessian", "sparse_jacobian", "sparsity", "stop_gradient", "value_and_grad", "vjp", "vmap",
     "while_loop",

@@ -23,8 +23,9 @@ def union(lanes: Lanes, shape: tuple[int, ...]) -> Tensor:
     """One bool Tensor of `shape`.  It takes the place of the parts in the list, so that it is made once."""
     masks = _distinct([mask if isinstance(mask, Tensor) else mask() for mask in lanes])
     mask = reduce(logical_or, [mask if mask.dtype == bool else not_equal(mask, 0) for mask in masks])
-    lanes[:] = [mask if mask.shape == shape else BroadcastTo(shape)(mask)]
-    return lanes[0]
+    mask = mask if mask.shape == shape else BroadcastTo(shape)(mask)
+    lanes[:] = [mask]
+    return mask
 
 
 def _distinct(masks: list[Tensor]) -> list[Tensor]:
@@ -96,8 +97,8 @@ def pushed(op: Op, lanes: list[Lanes | None], tangents: list[Node | None], tange
     if tangent is None:
         return None, None
     own = tangent.lanes if isinstance(tangent, Selected) else None
-    coming = [(mine, t) for mine, t in zip(lanes, tangents) if t is not None]
-    if any(mine is None for mine, _ in coming) or getattr(op, "lanes", None) not in ("own", "held"):
+    coming = [(mine, t) for mine, t in zip(lanes, tangents) if t is not None and mine is not None]
+    if len(coming) < sum(t is not None for t in tangents) or getattr(op, "lanes", None) not in ("own", "held"):
         return tangent.node, own
     shape = tangent.shape
     mask = union([union(mine, t.data.shape) for mine, t in coming], shape)
