@@ -1,5 +1,21 @@
 """The races, one file a task: the same computation in every library, one below the other."""
 
-from benchmarks.tasks import chain, cnn, hessian, lstm, mlp, per_example, resnet, resnet9
+from benchmarks.tasks import (
+    chain,
+    cnn,
+    hessian,
+    hvp,
+    lstm,
+    mlp,
+    nth,
+    per_example,
+    pinn,
+    resnet,
+    resnet9,
+    sparse_hessian,
+)  # fmt: skip
 
-TASKS = (chain.TASK, mlp.TASK, resnet.TASK, cnn.TASK, resnet9.TASK, lstm.TASK, hessian.TASK, per_example.TASK)
+TASKS = (
+    chain.TASK, mlp.TASK, resnet.TASK, cnn.TASK, resnet9.TASK, lstm.TASK,
+    nth.TASK, hessian.TASK, hvp.TASK, pinn.TASK, per_example.TASK, sparse_hessian.TASK,
+)  # fmt: skip
