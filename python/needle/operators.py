@@ -4,6 +4,8 @@ Course spellings and NumPy's are both understood where they differ (`sum(axes)` 
 `transpose((i, j))` as the swap of a pair and `transpose(*permutation)`).
 """
 
+import importlib
+
 import numpy as np
 
 from . import adjoint, ops
@@ -101,7 +103,6 @@ Tensor.__gt__, Tensor.__ge__ = _compare(ops.greater), _compare(ops.greater_equal
 Tensor.__eq__, Tensor.__ne__ = _compare(ops.equal), _compare(ops.not_equal)
 Tensor.__invert__ = ops.logical_not
 Tensor.__getitem__ = ops.get_item
-Tensor.__array_ufunc__ = None  # NumPy's arrays and scalars leave operators with a Tensor to the Tensor
 
 for _name in ("log", "exp", "tanh", "relu", "sigmoid", "sqrt", "square", "sin", "cos", "abs", "clip"):
     setattr(Tensor, _name, getattr(ops, _name))
@@ -234,6 +235,45 @@ Tensor.T = property(ops.permute, doc="The Tensor with its axes reversed.")
 Tensor.mT = property(ops.transpose, doc="The Tensor with its last two axes swapped.")
 Tensor.backward = adjoint.backward
 Tensor.register_hook = adjoint.register_hook
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# NumPy's protocols, and the methods of its arrays that `needle.numpy` has: it is loaded when one is first asked for,
+# and puts its own in the place of what stands here.
+
+_METHODS = (
+    "__array_ufunc__", "__array_function__", "all", "any", "argpartition", "argsort", "choose", "compress", "conj",
+    "conjugate", "cumprod", "cumsum", "diagonal", "dot", "fill", "nonzero", "partition", "prod", "ptp", "put", "ravel",
+    "repeat", "round", "searchsorted", "sort", "squeeze", "std", "swapaxes", "take", "trace", "__setitem__",
+    "__mod__", "__rmod__", "__floordiv__", "__rfloordiv__", "__divmod__", "__rdivmod__", "__and__", "__rand__",
+    "__or__", "__ror__", "__xor__", "__rxor__", "__lshift__", "__rshift__", "__contains__",
+)  # fmt: skip
+_ATTRIBUTES = ("flat", "imag", "real")
+
+
+def _loaded(name: str):
+    """What `needle.numpy` has put in the place of the attribute `name` of Tensor."""
+    before = Tensor.__dict__[name]
+    importlib.import_module("needle.numpy")
+    if Tensor.__dict__[name] is before:
+        raise AttributeError(f"a Tensor has no {name}")
+    return Tensor.__dict__[name]
+
+
+def _to_be_loaded(name: str):
+    def method(self, *args, **kwargs):
+        return _loaded(name)(self, *args, **kwargs)
+
+    method.__name__ = method.__qualname__ = name
+    return method
+
+
+for _name in _METHODS:
+    setattr(Tensor, _name, _to_be_loaded(_name))
+for _name in _ATTRIBUTES:
+    setattr(Tensor, _name, property(lambda self, name=_name: _loaded(name).__get__(self)))
+Tensor.itemsize = property(lambda self: self.dtype.itemsize, doc="The bytes that one element takes.")
+Tensor.nbytes = property(lambda self: self.size * self.dtype.itemsize, doc="The bytes that all elements take.")
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ def is_followed(node: Node) -> bool:
 
 
 def require_unfollowed(node: Node, asked: str, instead: str) -> None:
-    """Refuse to give the number of a value that a transform follows: `asked` is what was called, `instead` what to call."""
+    """Refuse to give the number of a value that a transform follows: `asked` was called, `instead` says what to do."""
     if _transforming.get() and is_followed(node):
         raise TypeError(
             f"{asked} of a Tensor that is being differentiated would lose the derivative; {instead}, "

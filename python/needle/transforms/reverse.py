@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..adjoint import Pullback, follow, recording
-from ..graph import Node, Tensor, new_handle
+from ..graph import Node, Tensor, new_handle, transforming
 from ..ops.elementwise import conjugate
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
@@ -22,7 +22,7 @@ def pull(fun: Callable, arguments: Arguments, has_aux: bool):
     inputs = [follow(node) for node in arguments.nodes]
     token = _nested.set(True)
     try:
-        with recording():
+        with recording(), transforming():
             out = arguments.call(fun, inputs)
     finally:
         _nested.reset(token)
