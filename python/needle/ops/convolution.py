@@ -6,6 +6,7 @@ differentiation: each one's rule is the other two.
 """
 
 import copy
+import math
 
 import numpy as np
 
@@ -70,9 +71,24 @@ class _Geometry(Multilinear):
         axis, within = out_of
         return unfold_batch(self(*inputs), size, axis, groups if within else 1)
 
-    def windows(self, x, kernel: tuple[int, int]):
-        """The windows of x as an array (N, H', W', K, K, C): a view of the padded image."""
-        return windows(x, kernel, self.stride, self.padding, self.dilation)
+    def taps(self, size, kernel, out) -> tuple[slice, slice]:
+        """The part of the kernel that ever meets an image of `size`: around a small one, the rest sees padding only."""
+        taps = []
+        for i in (0, 1):
+            padding, dilation = self.padding[i], self.dilation[i]
+            first = max(0, (padding - self.stride[i] * (out[i] - 1)) // dilation)
+            last = min(kernel[i], (size[i] + padding - 1) // dilation + 1)
+            taps.append(slice(first, last) if first < last else slice(0, kernel[i]))
+        return tuple(taps)
+
+    def offset(self, taps) -> tuple[int, int]:
+        """How far above and left of the image the first window of these taps begins."""
+        return tuple([self.padding[i] - taps[i].start * self.dilation[i] for i in (0, 1)])
+
+    def windows(self, x, taps, out):
+        """The windows of x, as far as the taps see, as a view (N, H', W', K, K, C) of the padded image."""
+        kernel = [tap.stop - tap.start for tap in taps]
+        return windows(x, kernel, out, self.stride, self.offset(taps), self.dilation)
 
 
 def fold_batch(x: Tensor, axis: int, groups: int = 1) -> Tensor:
@@ -95,49 +111,80 @@ def unfold_batch(x: Tensor, size: int, axis: int, groups: int = 1) -> Tensor:
     return reshape(moveaxis(x, axis + (groups > 1), 0), (size, *shape))
 
 
-def windows(x, kernel, stride, padding, dilation, fill=0):
-    """Every position of a moving window over x (N, H, W, C), as a view (N, H', W', K, K, C) of the padded image."""
-    (ph, pw), (sh, sw), (dh, dw), (kh, kw) = padding, stride, dilation, kernel
-    if ph or pw:
-        n, h, w, c = x.shape
-        padded = np.full_like(x, fill, order="C", shape=(n, h + 2 * ph, w + 2 * pw, c))  # rows of windows without gaps
-        padded[:, ph : ph + h, pw : pw + w] = x
-        x = padded
-    n, h, w, c = x.shape
-    out_h, out_w = (h - dh * (kh - 1) - 1) // sh + 1, (w - dw * (kw - 1) - 1) // sw + 1
-    if out_h <= 0 or out_w <= 0:
+def positions(size, kernel, stride, padding, dilation) -> tuple[int, int]:
+    """At how many positions, down and across, a window fits into an image of `size`, padding included."""
+    out = tuple([(size[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1 for i in (0, 1)])
+    if min(out) <= 0:
+        h, w = (size[i] + 2 * padding[i] for i in (0, 1))
         raise ValueError(
-            f"a window of {kh}x{kw} (dilation {dilation}) does not fit into an image of {h}x{w} (padding included)"
+            f"a window of {kernel[0]}x{kernel[1]} (dilation {dilation}) does not fit into an image of {h}x{w} "
+            "(padding included)"
         )
+    return out
+
+
+def windows(x, kernel, out, stride, offset, dilation, fill=0):
+    """`out` positions of a moving window over x (N, H, W, C), as a view (N, H', W', K, K, C) of the padded image.
+
+    The first window begins `offset` above and left of the image; what it sees there is `fill`.
+    """
+    n, h, w, c = x.shape
+    (sh, sw), (dh, dw), (kh, kw), (top, left) = stride, dilation, kernel, offset
+    height, width = sh * (out[0] - 1) + dh * (kh - 1) + 1, sw * (out[1] - 1) + dw * (kw - 1) + 1
+    if top or left or height > h or width > w:
+        # In C order, whatever that of x, the rows of a window have no gaps.
+        padded = np.full_like(x, fill, order="C", shape=(n, height, width, c))
+        padded[:, top : top + h, left : left + w] = x[:, : height - top, : width - left]
+        x = padded
     s0, s1, s2, s3 = x.strides
-    shape, strides = (n, out_h, out_w, kh, kw, c), (s0, s1 * sh, s2 * sw, s1 * dh, s2 * dw, s3)
+    shape, strides = (n, *out, kh, kw, c), (s0, s1 * sh, s2 * sw, s1 * dh, s2 * dw, s3)
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
-def image_blocks(view) -> list[slice]:
-    """The images of `windows`, a few at a time: laid out as rows, their windows (K² times the image) stay in cache."""
-    size = max(1, 2**17 // max(1, view[:1].size))
-    return [slice(start, start + size) for start in range(0, len(view), size)]
+SHORT = 8  # numbers: a run up to which copying costs NumPy more for the run than for what is in it
 
 
-def add_windows(part, kernel, shape, stride, padding, dilation):
-    """The transpose of `windows`: windows added up into an image of `shape`.
+def columns(view):
+    """`windows` laid out as the rows of a matrix (N·H'·W', K·K·C)."""
+    n, h, w, kh, kw, c = view.shape
+    if kw * c <= SHORT:  # NumPy copies run by run, and the runs across the image are longer
+        return np.ascontiguousarray(view.transpose(3, 4, 5, 0, 1, 2)).reshape(kh * kw * c, n * h * w).T
+    return view.reshape(n * h * w, kh * kw * c)
 
-    `part(i, j)` gives element (i, j) of all windows (N, H', W', C); one is asked for at a time.
-    """
-    (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
-    n, h, w, c = shape
-    padded = None
-    for i in range(kernel[0]):
-        for j in range(kernel[1]):
-            values = part(i, j)
-            if padded is None:
-                padded = np.zeros_like(values, order="C", shape=(n, h + 2 * ph, w + 2 * pw, c))
-            _, out_h, out_w, _ = values.shape
-            top, left = i * dh, j * dw
-            place = padded[:, top : top + sh * out_h : sh, left : left + sw * out_w : sw]
-            np.add(place, values, out=place)
-    return padded[:, ph : ph + h, pw : pw + w]
+
+def image_blocks(images: int, size: int) -> list[slice]:
+    """Images a few at a time: the windows of one are `size` numbers (K² times the image), those of a few stay in
+    cache, and need little memory."""
+    step = max(1, 2**17 // max(1, size))
+    return [slice(start, start + step) for start in range(0, images, step)]
+
+
+def add_windows(parts, image, stride, offset, dilation):
+    """The transpose of `windows`: windows (N, H', W', K, K, C) added up in `image` (N, H, W, C)."""
+    (top, left), (sh, sw), (dh, dw) = offset, stride, dilation
+    n, h, w, c = image.shape
+    _, out_h, out_w, kh, kw, _ = parts.shape
+    if dilation == (1, 1):
+        # As many neighbouring taps as the stride is wide tile the image without overlap: they are added in one go.
+        rows = max(out_h - 1 + -(-kh // sh), -(-(top + h) // sh))
+        across = max(out_w - 1 + -(-kw // sw), -(-(left + w) // sw))
+        padded = np.zeros_like(parts, order="C", shape=(n, rows * sh, across * sw, c))
+        tiles = padded.reshape(n, rows, sh, across, sw, c).transpose(0, 1, 3, 2, 4, 5)
+        for i in range(0, kh, sh):
+            for j in range(0, kw, sw):
+                block = parts[:, :, :, i : i + sh, j : j + sw]
+                row, column, height, width = i // sh, j // sw, *block.shape[3:5]
+                place = tiles[:, row : row + out_h, column : column + out_w, :height, :width]
+                np.add(place, block, out=place)
+    else:
+        height, width = sh * (out_h - 1) + 1, sw * (out_w - 1) + 1
+        shape = n, max(height + dh * (kh - 1), top + h), max(width + dw * (kw - 1), left + w), c
+        padded = np.zeros_like(parts, order="C", shape=shape)
+        for i in range(kh):
+            for j in range(kw):
+                place = padded[:, i * dh : i * dh + height : sh, j * dw : j * dw + width : sw]
+                np.add(place, parts[:, :, :, i, j], out=place)
+    image[...] = padded[:, top : top + h, left : left + w]
 
 
 class Conv(_Geometry):
@@ -155,24 +202,26 @@ class Conv(_Geometry):
             raise ValueError(
                 f"needs an image (N, H, W, C) and a kernel (K, K, C_in, C_out), got {x.ndim}-D and {w.ndim}-D"
             )
-        kh, kw, c, o = w.shape
+        c, o = w.shape[2:]
         if x.shape[3] != c * self.groups or o % self.groups:
             raise ValueError(
                 f"the image has {x.shape[3]} channels, the kernel takes {c} in each of "
                 f"{self.groups} groups and makes {o}"
             )
-        view = self.windows(x, (kh, kw))
-        n, out_h, out_w = view.shape[:3]
+        n, size = x.shape[0], x.shape[1:3]
+        out_size = positions(size, w.shape, self.stride, self.padding, self.dilation)
+        taps = self.taps(size, w.shape, out_size)
+        view, w = self.windows(x, taps, out_size), w[taps]
+        length = w.shape[0] * w.shape[1] * c
         if self.groups == 1:
-            out = np.empty_like(x, np.result_type(x, w), "C", shape=(n, out_h, out_w, o))
-            for block in image_blocks(view):
-                columns = view[block].reshape(-1, kh * kw * c)
-                np.matmul(columns, w.reshape(-1, o), out=out[block].reshape(-1, o))
+            out, kernel = np.empty_like(x, np.result_type(x, w), "C", shape=(n, *out_size, o)), w.reshape(length, o)
+            for block in image_blocks(n, view[:1].size):
+                np.matmul(columns(view[block]), kernel, out=out[block].reshape(-1, o))
             return out
         g = self.groups
-        columns = view.reshape(n * out_h * out_w, kh * kw, g, c).transpose(2, 0, 1, 3).reshape(g, -1, kh * kw * c)
-        kernels = w.reshape(kh * kw * c, g, o // g).transpose(1, 0, 2)
-        return (columns @ kernels).transpose(1, 0, 2).reshape(n, out_h, out_w, o)
+        rows = view.reshape(n * out_size[0] * out_size[1], -1, g, c).transpose(2, 0, 1, 3).reshape(g, -1, length)
+        kernels = w.reshape(length, g, o // g).transpose(1, 0, 2)
+        return (rows @ kernels).transpose(1, 0, 2).reshape(n, *out_size, o)
 
     def gradient(self, out_grad, node):
         x, w = node.inputs
@@ -194,24 +243,37 @@ class ConvTranspose(_Geometry):
         self.size = tuple(size)
 
     def compute(self, g, w):
-        kh, kw, c, o = w.shape
-        n, out_h, out_w = g.shape[:3]
+        c, o = w.shape[2:]
+        n, *out_size = g.shape[:3]
         groups = self.groups
         if g.shape[3] != o:
             raise ValueError(f"the input has {g.shape[3]} channels, the kernel {o}")
-        if groups == 1:  # one element of the kernel at a time: all together would take K² times the memory
-            rows = g.reshape(-1, o)
-
-            def part(i, j):
-                return (rows @ w[i, j].T).reshape(n, out_h, out_w, c)
-
-            return add_windows(part, (kh, kw), (n, *self.size, c), self.stride, self.padding, self.dilation)
+        taps = self.taps(self.size, w.shape, out_size)
+        top, left = self.offset(taps)
+        w = w[taps]
+        kh, kw = w.shape[:2]
+        image = np.empty_like(g, np.result_type(g, w), "C", shape=(n, *self.size, c * groups))
+        above, before = self.dilation[0] * (kh - 1) - top, self.dilation[1] * (kw - 1) - left
+        if groups == 1 and self.stride == (1, 1) and above >= 0 and before >= 0:
+            # Without gaps between the windows it is a convolution with the kernel turned around: that writes each
+            # pixel once.
+            view = windows(g, (kh, kw), self.size, (1, 1), (above, before), self.dilation)
+            kernel = w[::-1, ::-1].transpose(0, 1, 3, 2).reshape(-1, c)
+            for block in image_blocks(n, view[:1].size):
+                np.matmul(columns(view[block]), kernel, out=image[block].reshape(-1, c))
+            return image
+        geometry = self.stride, (top, left), self.dilation
+        if groups == 1:
+            kernel = w.reshape(-1, o).T
+            for block in image_blocks(n, math.prod(out_size) * kh * kw * c):
+                parts = g[block].reshape(-1, o) @ kernel
+                add_windows(parts.reshape(-1, *out_size, kh, kw, c), image[block], *geometry)
+            return image
         split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
         kernels = w.reshape(kh * kw * c, groups, o // groups).transpose(1, 2, 0)
         parts = (split @ kernels).reshape(groups, -1, kh * kw, c).transpose(1, 2, 0, 3)
-        parts = parts.reshape(n, out_h, out_w, kh, kw, c * groups)
-        shape = (n, *self.size, c * groups)
-        return add_windows(lambda i, j: parts[:, :, :, i, j], (kh, kw), shape, *self.geometry[:3])
+        add_windows(parts.reshape(n, *out_size, kh, kw, c * groups), image, *geometry)
+        return image
 
     def gradient(self, out_grad, node):
         g, w = node.inputs
@@ -233,17 +295,28 @@ class ConvKernel(_Geometry):
         self.kernel = tuple(kernel)
 
     def compute(self, x, g):
-        (kh, kw), groups = self.kernel, self.groups
+        groups, out_size = self.groups, g.shape[1:3]
         o, c = g.shape[3], x.shape[3] // groups
-        view = self.windows(x, self.kernel)[:, : g.shape[1], : g.shape[2]]
+        taps = self.taps(x.shape[1:3], self.kernel, out_size)
+        view = self.windows(x, taps, out_size)
+        kh, kw = view.shape[3:5]
         if groups == 1:
-            out = np.zeros_like(x, np.result_type(x, g), "C", shape=(kh * kw * c, o))
-            for block in image_blocks(view):
-                out += view[block].reshape(-1, kh * kw * c).T @ g[block].reshape(-1, o)
-            return out.reshape(kh, kw, c, o)
-        columns = view.reshape(-1, kh * kw, groups, c).transpose(2, 1, 3, 0).reshape(groups, kh * kw * c, -1)
-        split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
-        return (columns @ split).transpose(1, 0, 2).reshape(kh, kw, c, o)
+            found = None
+            for block in image_blocks(len(view), view[:1].size):
+                part = columns(view[block]).T @ g[block].reshape(-1, o)
+                found = part if found is None else np.add(found, part, out=found)
+            if found is None:  # no image at all
+                found = np.zeros_like(x, np.result_type(x, g), "C", shape=(kh * kw * c, o))
+            found = found.reshape(kh, kw, c, o)
+        else:
+            rows = view.reshape(-1, kh * kw, groups, c).transpose(2, 1, 3, 0).reshape(groups, kh * kw * c, -1)
+            split = g.reshape(-1, groups, o // groups).transpose(1, 0, 2)
+            found = (rows @ split).transpose(1, 0, 2).reshape(kh, kw, c, o)
+        if (kh, kw) == self.kernel:
+            return found
+        kernel = np.zeros_like(found, order="C", shape=(*self.kernel, c, o))
+        kernel[taps] = found
+        return kernel
 
     def gradient(self, out_grad, node):
         x, g = node.inputs
@@ -262,7 +335,8 @@ class Unfold(Linear):
         self.kernel, self.stride, self.padding, self.fill = kernel, stride, padding, fill
 
     def compute(self, x):
-        view = windows(x, self.kernel, self.stride, self.padding, (1, 1), self.fill)
+        out = positions(x.shape[1:3], self.kernel, self.stride, self.padding, (1, 1))
+        view = windows(x, self.kernel, out, self.stride, self.padding, (1, 1), self.fill)
         n, h, w, kh, kw, c = view.shape
         return view.reshape(n, h, w, kh * kw, c)
 
@@ -289,9 +363,9 @@ class Fold(Linear):
     def compute(self, parts):
         n, h, w, _, c = parts.shape
         parts = parts.reshape(n, h, w, *self.kernel, c)
-        return add_windows(
-            lambda i, j: parts[:, :, :, i, j], self.kernel, self.shape, self.stride, self.padding, (1, 1)
-        )
+        image = np.empty_like(parts, order="C", shape=self.shape)
+        add_windows(parts, image, self.stride, self.padding, (1, 1))
+        return image
 
     def gradient(self, out_grad, node):
         return Unfold(self.kernel, self.stride, self.padding)(out_grad)
