@@ -14,8 +14,8 @@ _MODULES = (
     "backend_numpy", "backend_selection",
 )  # fmt: skip
 _TRANSFORMS = (
-    "check_gradients", "check_op", "checkpoint", "cond", "custom_gradient", "custom_jvp", "fixed_point", "fori_loop",
-    "functional_call", "grad",
+    "check_gradients", "check_op", "checkpoint", "cond", "custom_gradient", "custom_jvp", "detect_nan", "fixed_point",
+    "fori_loop", "functional_call", "grad",
     "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jet", "jvp", "laplacian", "linearize", "map", "nth_derivative",
     "root", "scan", "sparse_hessian", "sparse_jacobian", "sparsity", "stop_gradient", "value_and_grad", "vjp", "vmap",
     "while_loop",

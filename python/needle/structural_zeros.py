@@ -7,6 +7,7 @@ Tangents do the same on their way from inputs to outputs.
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import reduce
 
 import numpy as np
@@ -43,8 +44,20 @@ def _same(a: Node, b: Node) -> bool:
 
 def quietly(op: Op, adjoint: Tensor, node: Tensor):
     """The rule of `op`, without NumPy's warnings of what it may divide by outside of the lanes."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return op.gradient(adjoint, node)
+    token = _quiet.set(True)
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return op.gradient(adjoint, node)
+    finally:
+        _quiet.reset(token)
+
+
+def is_quiet() -> bool:
+    """Whether a rule is running whose result will be held to its lanes: what is outside of them may be nan."""
+    return _quiet.get()
+
+
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
 def within(lanes: Lanes, op: Op, node: Tensor, partials: tuple) -> tuple:

@@ -11,14 +11,15 @@ from .implicit import fixed_point, root
 from .jacobian import hessian, hvp, jacfwd, jacobian, jacrev
 from .laplacian import laplacian
 from .module_call import functional_call
+from .nan import detect_nan
 from .op_check import check_op
 from .reverse import grad, value_and_grad, vjp
 from .sparse import sparse_hessian, sparse_jacobian, sparsity
 from .taylor import jet, nth_derivative
 
 __all__ = [
-    "check_gradients", "check_op", "checkpoint", "cond", "custom_gradient", "custom_jvp", "enable_grad", "fixed_point",
-    "fori_loop",
+    "check_gradients", "check_op", "checkpoint", "cond", "custom_gradient", "custom_jvp", "detect_nan", "enable_grad",
+    "fixed_point", "fori_loop",
     "functional_call", "grad", "hessian", "hvp", "jacfwd", "jacobian", "jacrev", "jet", "jvp", "laplacian",
     "linearize", "map", "no_grad", "nth_derivative", "root", "scan", "sparse_hessian", "sparse_jacobian", "sparsity",
     "stop_gradient", "value_and_grad", "vjp", "vmap", "while_loop",
