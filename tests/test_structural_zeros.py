@@ -177,3 +177,12 @@ def test_tangents_of_two_variables_unite_their_lanes():
     for x, y, expected in [(-1.0, -1.0, 0.0), (4.0, -1.0, 1 / 4), (-1.0, 4.0, 1 / 4)]:
         assert ndl.jvp(f, (x, y), (1.0, 1.0))[1] == expected
         assert sum(ndl.grad(f, argnums=(0, 1))(x, y)) == expected
+
+
+def test_a_seed_is_not_the_gradient_itself_when_there_are_hooks():
+    x, v = ndl.Tensor([0.5]), ndl.Tensor([2.0])
+    ndl.Tensor([1.0]).register_hook(lambda g: None)
+    x.backward(v)
+    assert x.grad is not v
+    x.grad.backward()
+    assert v.grad.item() == 1.0

@@ -14,6 +14,7 @@ import functools
 from collections.abc import Callable
 from contextlib import nullcontext
 from operator import attrgetter
+from sys import getrefcount
 from weakref import ref
 
 import numpy as np
@@ -93,6 +94,7 @@ def adjoints(
     sums: dict[Node, Tensor | list] = dict(seeds)
     masks: dict[Node, Lanes] = {}  # where the sum so far is structurally zero: outside of these lanes
     owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
+    primal = None
     for node in reversed(order):
         adjoint = sums.pop(node, None)
         if adjoint is None:
@@ -111,8 +113,10 @@ def adjoints(
         if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
             _add_item(sums, node.inputs[0], op.index, adjoint)
             continue
-        primal = _new(Primal)
-        primal._source, primal._needed, primal._recorded, primal._node = node, needed, record, None
+        if primal is None or getrefcount(primal) > 2:  # the last rule has kept it, for something that it left to later
+            primal = _new(Primal)
+            primal._needed, primal._recorded = needed, record
+        primal._source, primal._node = node, None
         try:
             partials = op.gradient(adjoint, primal) if lanes is None else quietly(op, adjoint, primal)
         except ValueUnknown:  # inside vmap: there are values only for one example at a time
@@ -129,17 +133,19 @@ def adjoints(
                 continue
             if type(partial) is Selected:
                 partial = enter(masks, sums, source, partial)
-            elif masks and source in masks:
-                del masks[source]
-            if type(partial) is not Tensor:
-                partial = _checked(partial, op, source)
-                if type(partial) is TensorTuple:
-                    for index, item in enumerate(partial):
-                        _add_item(sums, source, index, item)
-                    continue
-            if partial.node.requires_grad and not record:  # a rule made a Tensor that requires grad
-                partial = new_handle(partial.node.constant())
-            array, data = partial.node.data, source.data
+            else:
+                if masks and source in masks:
+                    del masks[source]
+                if type(partial) is not Tensor:
+                    partial = _checked(partial, op, source)
+                    if type(partial) is TensorTuple:
+                        for index, item in enumerate(partial):
+                            _add_item(sums, source, index, item)
+                        continue
+            made = partial.node
+            if made.requires_grad and not record:  # a rule made a Tensor that requires grad
+                partial = new_handle(made.constant())
+            array, data = made.data, source.data
             if array.shape != data.shape:
                 partial = op.fit(partial, data.shape)
             if array.dtype is not data.dtype and array.dtype != data.dtype:
@@ -438,7 +444,8 @@ def backward(
             held[node] = receiver(node, tensor)
     if not any(node.op is None for node in held) and not any(node.op is None and node.requires_grad for node in order):
         raise _nothing_requires_grad()  # all that seemed to do so were gradients that have turned out to be constant
-    adjoints(order, {root: seed if record else seed.detach()}, held, record)
+    # Recorded, the seed is handed out as a new Tensor: the `.grad` of a leaf is not the seed itself
+    adjoints(order, {root: _identity(seed) if record else seed.detach()}, held, record)
 
 
 def _nothing_requires_grad() -> RuntimeError:

@@ -18,7 +18,12 @@ _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _PASSED_THROUGH = (contextmanager.__code__.co_filename, functools.__file__)
 
-_OVERFLOW = "numbers outgrew {dtype}: scale the inputs, lower the learning rate, clip the gradients, or compute in a wider dtype"
+_OVERFLOW = (
+    "numbers outgrew {dtype}: scale the inputs, lower the learning rate, clip the gradients, or compute in a wider "
+    "dtype"
+)
+_DIVISION = "division by 0: add a small number to the divisor, or divide by where(b == 0, 1, b) and choose with where"
+_POWER = "a negative power of 0 is inf, a fractional power of a negative number nan: clip before it"
 
 # What usually mends it, by the op that made the value, and by the op whose gradient rule did.
 _FORWARD = {
@@ -26,11 +31,11 @@ _FORWARD = {
     "log1p, logsumexp, logsoftmax, which take their logarithms themselves",
     "Log1p": "log1p of -1 is -inf, below it is nan: clip before it",
     "Sqrt": "the square root of a negative number is nan (rounding makes -1e-17 of 0): clip at 0 before it",
-    "EWiseDiv": "division by 0: add a small number to the divisor, or divide by where(b == 0, 1, b) and choose with where",
-    "ScalarDiv": "division by 0: add a small number to the divisor, or divide by where(b == 0, 1, b) and choose with where",
+    "EWiseDiv": _DIVISION,
+    "ScalarDiv": _DIVISION,
     "DivScalar": "division by 0",
-    "PowerScalar": "a negative power of 0 is inf, a fractional power of a negative number nan: clip before it",
-    "EWisePow": "a negative power of 0 is inf, a fractional power of a negative number nan: clip before it",
+    "PowerScalar": _POWER,
+    "EWisePow": _POWER,
     "Exp": "exp overflows (in float32 beyond 88, in float64 beyond 709): subtract the largest element first, or use "
     "softmax, logsumexp, sigmoid, softplus, which are stable",
     "Expm1": "expm1 overflows (in float32 beyond 88, in float64 beyond 709): clip before it",
