@@ -6,6 +6,8 @@ Course spellings and NumPy's are both understood where they differ (`sum(axes)` 
 
 import importlib
 
+from functools import lru_cache
+
 import numpy as np
 
 from . import adjoint, ops
@@ -20,11 +22,14 @@ _MATMUL, _NEGATE = ops.MatMul(), ops.Negate()
 
 def _binary(op, scalar_op):
     """tensor ∘ other: with a Tensor `op`, with a number `scalar_op`, with an array `op` and a constant."""
+    made = lru_cache(256)(scalar_op)  # programs use the same few numbers again and again
 
     def operator(self, other):
         if isinstance(other, Tensor):
             return op(self, other)
-        if type(other) is float or isinstance(other, _NUMBERS):
+        if type(other) is float and other:  # 0.0 and -0.0 are not the same number, but the same key
+            return made(other)(self)
+        if isinstance(other, _NUMBERS):
             return scalar_op(other)(self)
         if isinstance(other, np.ndarray):
             return op(self, leaf(plain_array(other)))

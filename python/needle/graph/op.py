@@ -100,25 +100,27 @@ class TensorOp(Op):
 
     def __call__(self, *args) -> Tensor:
         # This is the hot path of eager execution: what one or two inputs need is written out.
+        count = len(args)
         try:
-            if len(args) == 2:
+            if count == 2:
                 a, b = args
-                inputs = (a.node, b.node)
-            elif len(args) == 1:
-                inputs = (args[0].node,)
+                inputs = a, b = a.node, b.node
+            elif count == 1:
+                (a,) = args
+                a = a.node
+                inputs = (a,)
             else:
                 inputs = tuple([arg.node for arg in args])
         except AttributeError:
             inputs = _admit(self, args)
+            count = 0
         if _special:
             return _result(call(self, inputs))
         try:
-            if len(inputs) == 2:
-                a, b = inputs
+            if count == 2:
                 data = self.compute(a.data, b.data)
                 requires_grad = a.requires_grad or b.requires_grad
-            elif len(inputs) == 1:
-                (a,) = inputs
+            elif count == 1:
                 data = self.compute(a.data)
                 requires_grad = a.requires_grad
             else:

@@ -22,11 +22,12 @@ def topological_order(outputs: Iterable[Node], into=None, stop: Container[Node] 
         elif node not in seen:
             seen.add(node)
             inputs = node.inputs
-            if inputs and node not in stop:
-                stack += (node, None)
-                for child in inputs[::-1]:
-                    if child not in seen and (into is None or into(child)):
-                        stack.append(child)
-            else:
+            if not inputs or (stop and node in stop):
                 order.append(node)
+                continue
+            stack.append(node)
+            stack.append(None)
+            for child in inputs[::-1]:
+                if child not in seen and (into is None or into(child)):
+                    stack.append(child)
     return order

@@ -28,11 +28,21 @@ class ScalarOp(Elementwise):
     """An op on a Tensor and a number, which is an attribute: `scalar` may be a Python or NumPy number or an array of
     one element."""
 
-    __slots__ = ("scalar", "number")
+    __slots__ = ("scalar", "number", "_array")
 
     def __init__(self, scalar):
         self.scalar = scalar
         self.number = scalar if type(scalar) in (float, int) else weak_number(scalar)
+        self._array = None
+
+    def operand(self, a):
+        """The number as it stands beside `a`: as an array of the same dtype, which NumPy takes in half the time."""
+        array = self._array
+        if array is None or array.dtype is not a.dtype:
+            if type(self.number) is not float or a.dtype.char not in "fd" or type(a) is not np.ndarray:
+                return self.number
+            array = self._array = np.array(self.number, a.dtype)
+        return array
 
 
 def weak_number(scalar, name="scalar"):
@@ -74,7 +84,7 @@ class AddScalar(ScalarOp):
 
     def compute(self, a):
         try:
-            return np.add(a, self.number)
+            return np.add(a, self.operand(a))
         except OverflowError:  # unsigned numbers minus a number: NumPy subtracts, but will not add a negative one
             return np.subtract(a, -self.number)
 
@@ -112,7 +122,7 @@ class MulScalar(ScalarOp):
     lanes = "own"
 
     def compute(self, a):
-        return np.multiply(a, self.number)
+        return np.multiply(a, self.operand(a))
 
     def gradient(self, out_grad, node):
         return self(out_grad)
@@ -146,7 +156,7 @@ class DivScalar(ScalarOp):
     lanes = "own"
 
     def compute(self, a):
-        return np.true_divide(a, self.number)
+        return np.true_divide(a, self.operand(a))
 
     def gradient(self, out_grad, node):
         return self(out_grad)
@@ -161,7 +171,7 @@ class ScalarDiv(ScalarOp):
     __slots__ = ()
 
     def compute(self, a):
-        return np.true_divide(self.number, a)
+        return np.true_divide(self.operand(a), a)
 
     def gradient(self, out_grad, node):
         return negate(multiply(out_grad, divide(node, node.inputs[0])))
