@@ -234,3 +234,10 @@ def test_binary_cross_entropy_is_stable_at_large_logits():
     loss.backward()
     assert loss.item() == 500
     np.testing.assert_array_equal(x.grad.numpy(), [0.5, 0.0])
+
+
+def test_lstm_takes_none_for_either_state():
+    model, x = nn.LSTM(3, 4, 2), ndl.init.randn(5, 2, 3)
+    zeros = ndl.init.zeros(2, 2, 4)
+    for state in ((None, None), (zeros, None), (None, zeros)):
+        np.testing.assert_array_equal(model(x, state)[0].numpy(), model(x)[0].numpy())

@@ -195,6 +195,18 @@ def test_repr_shows_the_structure_and_counts_parameters():
     )
 
 
+@pytest.mark.parametrize(
+    "conv, shown",
+    [
+        (nn.Conv(2, 4, 3), "Conv(2, 4, 3, stride=1)"),
+        (nn.Conv(2, 4, 3, bias=False, padding=0, groups=2), "Conv(2, 4, 3, stride=1, padding=0, groups=2, bias=False)"),
+        (nn.ConvTranspose(2, 4, 3, 2, dilation=2), "ConvTranspose(2, 4, 3, stride=2, dilation=2)"),
+    ],
+)
+def test_repr_of_a_convolution_shows_what_is_not_as_usual(conv, shown):
+    assert repr(conv).startswith(shown + "  #")
+
+
 def test_summary_leaves_the_model_as_it_was():
     model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout())
     model.modules[1].eval()

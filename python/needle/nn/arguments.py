@@ -1,7 +1,18 @@
 """Checks of what a layer is given, worded for the person who called it."""
 
+from numbers import Integral, Real
+
 from ..graph import Tensor
 from .module import Module, signature
+
+
+def require_sizes(layer: Module, least: int = 1, /, **sizes) -> None:
+    """TypeError or ValueError unless each argument that makes `layer` is a whole number of at least `least`."""
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < least:
+            raise (ValueError if isinstance(size, Integral) else TypeError)(
+                f"{type(layer).__name__} needs a whole number of at least {least} for {name}, got {size!r}"
+            )
 
 
 def require_tensor(layer: Module, x, name: str = "input") -> None:
@@ -53,5 +64,5 @@ def require_state(layer: Module, state, shape: tuple[int, ...], name: str = "h")
 
 def require_probability(value: float, name: str) -> None:
     """ValueError unless 0 <= value < 1."""
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must be a probability in [0, 1), got {value}")
+    if not isinstance(value, Real) or not 0 <= value < 1:
+        raise ValueError(f"{name} must be a probability in [0, 1), got {value!r}")

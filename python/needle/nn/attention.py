@@ -12,7 +12,7 @@ from ..ops.elementwise import add, divide_scalar
 from ..ops.movement import permute, reshape, transpose
 from ..ops.reductions import softmax
 from .activations import ReLU
-from .arguments import require_features, require_tensor
+from .arguments import require_features, require_sizes, require_tensor
 from .containers import Residual, Sequential
 from .dropout import Dropout
 from .embedding import Embedding
@@ -78,6 +78,7 @@ class AttentionLayer(Module):
         device=None,
         dtype="float32",
     ):
+        require_sizes(self, q_features=q_features, num_head=num_head, dim_head=dim_head)
         options = {"device": device, "dtype": dtype}
         self.q_features, self.num_head, self.dim_head = q_features, num_head, dim_head
         self.k_features = q_features if k_features is None else k_features
@@ -175,6 +176,7 @@ class Transformer(Module):
         batch_first: bool = False,
         sequence_len: int = 2048,
     ):
+        require_sizes(self, 0, num_layers=num_layers)
         options = {"device": device, "dtype": dtype}
         self.embedding_size, self.sequence_len, self.batch_first = embedding_size, sequence_len, batch_first
         self.positions = Embedding(sequence_len, embedding_size, **options)

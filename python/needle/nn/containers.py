@@ -38,6 +38,8 @@ class Residual(Module):
     """y = x + fn(x) (He et al. 2015, arXiv:1512.03385).  fn keeps the shape of x."""
 
     def __init__(self, fn: Module, device=None, dtype="float32"):
+        if not callable(fn):
+            raise TypeError(f"Residual takes a Module, got {fn!r}")
         self.fn = fn
 
     def forward(self, x: Tensor) -> Tensor:

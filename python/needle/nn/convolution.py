@@ -6,12 +6,14 @@ moved between one convolution and the next.
 
 import math
 
+import numpy as np
+
 from .. import init
 from ..graph import Tensor, TensorOp
 from ..ops import convolution
 from ..ops.elementwise import add
 from ..ops.movement import permute, reshape
-from .arguments import require_channels
+from .arguments import require_channels, require_sizes
 from .linear import column_sums
 from .module import Module, Parameter
 
@@ -33,6 +35,20 @@ class ConvWithBias(TensorOp):
         else:
             out = out + bias
         return out.transpose(_CHANNELS_FIRST)
+
+    def array_gradient(self, out_grad, output, inputs, needs):
+        x, weight, bias = inputs
+        geometry = self.conv.geometry
+        grad = out_grad.transpose(_CHANNELS_LAST)
+        by_x = by_weight = by_bias = None
+        if needs[0]:
+            by_x = convolution.ConvTranspose(x.shape[2:], *geometry).compute(grad, weight).transpose(_CHANNELS_FIRST)
+        if needs[1]:
+            by_weight = convolution.ConvKernel(weight.shape[:2], *geometry).compute(x.transpose(_CHANNELS_LAST), grad)
+        if needs[2]:
+            rows = grad.reshape(-1, grad.shape[3])
+            by_bias = np.matmul(np.ones_like(rows, shape=len(rows)), rows)
+        return by_x, by_weight, by_bias
 
     def gradient(self, out_grad, node):
         x, weight, bias = node.inputs
@@ -82,10 +98,12 @@ class Conv(Module):
         dilation: int = 1,
         groups: int = 1,
     ):
+        require_sizes(self, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, groups=groups)
         _check_groups(in_channels, out_channels, groups)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.stride, self.dilation, self.groups = stride, dilation, groups
         self.padding = kernel_size // 2 if padding is None else padding
+        convolution.Conv(stride, self.padding, dilation, groups)  # an error here rather than at the first call
         shape = (kernel_size, kernel_size, in_channels // groups, out_channels)
         self.weight, self.bias = _draw(shape, in_channels // groups, out_channels, bias, device, dtype)
 
@@ -97,7 +115,7 @@ class Conv(Module):
         return permute(convolution.Conv(*geometry)(permute(x, _CHANNELS_LAST), self.weight), _CHANNELS_FIRST)
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, stride={self.stride}"
+        return _shown(self, padding=self.kernel_size // 2)
 
 
 class ConvTranspose(Module):
@@ -128,6 +146,7 @@ class ConvTranspose(Module):
         device=None,
         dtype="float32",
     ):
+        require_sizes(self, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size, groups=groups)
         _check_groups(in_channels, out_channels, groups)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
         self.stride, self.padding, self.output_padding = stride, padding, output_padding
@@ -151,11 +170,19 @@ class ConvTranspose(Module):
         return permute(out, _CHANNELS_FIRST)
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels}, {self.out_channels}, {self.kernel_size}, stride={self.stride}"
+        return _shown(self, padding=0, output_padding=0)
+
+
+def _shown(layer: Conv | ConvTranspose, **usual) -> str:
+    """The arguments for `repr`: the first four, and what is not as usual."""
+    usual |= {"dilation": 1, "groups": 1}
+    shown = [f"{layer.in_channels}, {layer.out_channels}, {layer.kernel_size}, stride={layer.stride}"]
+    shown += [f"{name}={getattr(layer, name)}" for name, value in usual.items() if getattr(layer, name) != value]
+    return ", ".join(shown + ["bias=False"] * (layer.bias is None))
 
 
 def _check_groups(in_channels: int, out_channels: int, groups: int) -> None:
-    if groups < 1 or in_channels % groups or out_channels % groups:
+    if in_channels % groups or out_channels % groups:
         raise ValueError(
             f"groups must divide the channels, got {groups} groups for {in_channels} channels in and {out_channels} out"
         )

@@ -7,7 +7,7 @@ from ..graph import Tensor, TensorOp, leaf
 from ..ops.contraction import matmul
 from ..ops.elementwise import add
 from ..ops.movement import reshape, transpose
-from .arguments import require_features, require_tensor
+from .arguments import require_features, require_sizes, require_tensor
 from .module import Module, Parameter
 
 
@@ -25,6 +25,18 @@ class Affine(TensorOp):
             return out + bias.reshape(-1)
         out += bias if bias.ndim <= out.ndim else bias.reshape(-1)
         return out
+
+    def array_gradient(self, out_grad, output, inputs, needs):
+        x, weight, bias = inputs
+        rows = out_grad.reshape(-1, weight.shape[1])
+        by_x = by_weight = by_bias = None
+        if needs[0]:
+            by_x = np.matmul(rows, weight.T).reshape(x.shape)
+        if needs[1]:
+            by_weight = np.matmul(x.reshape(-1, weight.shape[0]).T, rows)
+        if needs[2]:
+            by_bias = np.matmul(np.ones_like(rows, shape=len(rows)), rows).reshape(bias.shape)
+        return by_x, by_weight, by_bias
 
     def gradient(self, out_grad, node):
         x, weight, bias = node.inputs
@@ -75,6 +87,7 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, device=None, dtype="float32"):
+        require_sizes(self, in_features=in_features, out_features=out_features)
         options = {"device": device, "dtype": dtype}
         self.in_features, self.out_features = in_features, out_features
         self.weight = Parameter(init.kaiming_uniform(in_features, out_features, **options))

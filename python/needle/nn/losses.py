@@ -24,7 +24,7 @@ class SoftmaxLoss(Module):
         if len(shape) > 0 and y.shape == shape[:-1]:
             if y.size == 0:
                 raise ValueError("SoftmaxLoss() is a mean over a batch, and this batch is empty")
-            return cross_entropy(logits, whole_numbers(y, shape[-1], "label"))
+            return cross_entropy(logits, whole_numbers(y, shape[-1], "label", "SoftmaxLoss"))
         if y.shape == shape and len(shape) > 1:
             return -mean(summation(multiply(y, logsoftmax(logits)), -1))
         raise ValueError(

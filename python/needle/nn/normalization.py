@@ -4,7 +4,7 @@ from .. import init
 from ..graph import Tensor
 from ..ops.elementwise import add, mul_scalar, multiply, sqrt
 from ..ops.movement import reshape
-from .arguments import require_channels, require_features, require_tensor
+from .arguments import require_channels, require_features, require_sizes, require_tensor
 from .fused_normalization import batch_norm, layer_norm
 from .module import Module, Parameter, signature
 
@@ -17,6 +17,7 @@ class LayerNorm1d(Module):
     """
 
     def __init__(self, dim: int, eps: float = 1e-5, device=None, dtype="float32"):
+        require_sizes(self, dim=dim)
         self.dim, self.eps = dim, eps
         self.weight = Parameter(init.ones(dim, device=device, dtype=dtype))
         self.bias = Parameter(init.zeros(dim, device=device, dtype=dtype))
@@ -42,6 +43,7 @@ class BatchNorm(Module):
     axes: str  # what the inputs' axes are called
 
     def __init__(self, dim: int, eps: float = 1e-5, momentum: float = 0.1, device=None, dtype="float32"):
+        require_sizes(self, dim=dim)
         options = {"device": device, "dtype": dtype}
         self.dim, self.eps, self.momentum = dim, eps, momentum
         self.weight = Parameter(init.ones(dim, **options))
@@ -94,7 +96,8 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, device=None, dtype="float32"):
-        if num_groups < 1 or num_channels % num_groups:
+        require_sizes(self, num_groups=num_groups, num_channels=num_channels)
+        if num_channels % num_groups:
             raise ValueError(
                 f"num_groups must divide num_channels, got {num_groups} groups for {num_channels} channels"
             )

@@ -6,7 +6,7 @@ from .. import init
 from ..graph import Tensor
 from ..ops.elementwise import add, multiply, relu, sigmoid, tanh
 from ..ops.movement import concatenate, reshape, stack
-from .arguments import require_features, require_sequence, require_state
+from .arguments import require_features, require_sequence, require_sizes, require_state
 from .fused_lstm import lstm
 from .linear import affine
 from .module import Module, Parameter, signature
@@ -18,6 +18,7 @@ class Cell(Module):
     gates: int
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype="float32"):
+        require_sizes(self, input_size=input_size, hidden_size=hidden_size)
         bound, width = math.sqrt(1 / hidden_size), self.gates * hidden_size
         options = {"low": -bound, "high": bound, "device": device, "dtype": dtype}
         self.input_size, self.hidden_size = input_size, hidden_size
@@ -156,6 +157,7 @@ class RNN(_Layers):
         device=None,
         dtype="float32",
     ):
+        require_sizes(self, num_layers=num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.rnn_cells = [
             RNNCell(size, hidden_size, bias, nonlinearity, device, dtype)
@@ -176,6 +178,7 @@ class GRU(_Layers):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, device=None, dtype="float32"
     ):
+        require_sizes(self, num_layers=num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.gru_cells = [
             GRUCell(size, hidden_size, bias, device, dtype) for size in [input_size] + [hidden_size] * (num_layers - 1)
@@ -196,6 +199,7 @@ class LSTM(_Layers):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True, device=None, dtype="float32"
     ):
+        require_sizes(self, num_layers=num_layers)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.lstm_cells = [
             LSTMCell(size, hidden_size, bias, device, dtype) for size in [input_size] + [hidden_size] * (num_layers - 1)
@@ -205,9 +209,9 @@ class LSTM(_Layers):
         h0, c0 = _pair(self, h)
         self.check(X, h0, c0)
         last_h, last_c = [], []
-        start = self.lstm_cells[0].start(X.shape[1]) if h is None else None
+        start = self.lstm_cells[0].start(X.shape[1])
         for layer, cell in enumerate(self.lstm_cells):
-            first_h, first_c = (start, start) if start is not None else (h0[layer], c0[layer])
+            first_h, first_c = [start if state is None else state[layer] for state in (h0, c0)]
             X, cells = lstm(X, first_h, first_c, cell.W_ih, cell.W_hh, cell.bias_ih, cell.bias_hh)
             last_h.append(X[-1:])
             last_c.append(cells[-1:])

@@ -9,10 +9,13 @@ from ..ops.kinds import Broadcasting, PiecewiseConstant
 class WholeNumbers(Broadcasting, PiecewiseConstant):
     """The numbers as integers, all of them checked to be whole and within [0, limit)."""
 
-    __slots__ = ("limit", "name")
+    __slots__ = ("limit", "name", "layer")
 
-    def __init__(self, limit: int, name: str):
-        self.limit, self.name = limit, name
+    def __init__(self, limit: int, name: str, layer: str):
+        self.limit, self.name, self.layer = limit, name, layer
+
+    def title(self) -> str:
+        return self.layer
 
     def compute(self, a):
         whole = a
@@ -32,7 +35,7 @@ class WholeNumbers(Broadcasting, PiecewiseConstant):
         return whole
 
 
-def whole_numbers(a: Tensor, limit: int, name: str) -> Tensor:
-    """a as an integer Tensor; ValueError if one is not whole or not in [0, limit), which names it (`name` says what
-    one is: a label, an index)."""
-    return WholeNumbers(limit, name)(a)
+def whole_numbers(a: Tensor, limit: int, name: str, layer: str) -> Tensor:
+    """a as an integer Tensor; ValueError if one is not whole or not in [0, limit), which names it and the layer (`name`
+    says what one is: a label, an index)."""
+    return WholeNumbers(limit, name, layer)(a)
