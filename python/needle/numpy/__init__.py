@@ -11,7 +11,7 @@ import importlib
 
 import numpy as _numpy
 
-from . import constants, creation, cumulative, dispatch, methods, reductions, ufunc_calls, ufuncs
+from . import constants, creation, cumulative, dispatch, elementwise, methods, reductions, ufunc_calls, ufuncs
 from .creation import (
     array,
     asanyarray,

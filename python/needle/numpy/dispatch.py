@@ -5,9 +5,8 @@ A rule is a function with NumPy's signature, written in Tensors.  `@implements(n
 """
 
 import functools
-import importlib
+import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -165,14 +164,16 @@ def array_function(self: Tensor, function: Callable, types, args: tuple, kwargs:
     return without_rule(function, args, kwargs)
 
 
+# Modules of rules that are imported when a function of theirs is first called on a Tensor
+_LATE = {"numpy.linalg": f"{__package__}.linalg", "numpy.fft": f"{__package__}.fft", "scipy": "needle.scipy"}
+
+
 def late_rule(function: Callable) -> Callable | None:
-    """A rule of a module that is imported when a function of its kind is first called on a Tensor."""
-    module = getattr(function, "__module__", None) or ""
-    for part in ("linalg", "fft"):
-        if module.startswith(f"numpy.{part}"):
-            importlib.import_module(f"{__package__}.{part}")
-    if "scipy" in sys.modules and importlib.util.find_spec("needle.scipy") is not None:
-        importlib.import_module("needle.scipy")
+    """The rule for a function or ufunc that is not in the table yet."""
+    home = getattr(function, "__module__", None) or "scipy"  # ufuncs do not say where they come from; NumPy's are known
+    for prefix, module in _LATE.items():
+        if home.startswith(prefix) and importlib.util.find_spec(module) is not None:
+            importlib.import_module(module)
     return TABLE.get(function)
 
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from .. import ops
 from ..graph import Tensor
-from . import constants, cumulative, reductions
+from . import constants, cumulative, elementwise, reductions
 from .dispatch import TABLE
 
-_FILLED = constants, cumulative, reductions  # they have filled the table
+_FILLED = constants, cumulative, elementwise, reductions  # they have filled the table
 
 
 def attach(name: str, function: Callable | None = None) -> None:
@@ -33,3 +33,5 @@ for _name in ("std", "round"):
     attach(_name)
 attach("conj", ops.conjugate)
 attach("conjugate", ops.conjugate)
+Tensor.real = property(elementwise.real, doc="The real part.")
+Tensor.imag = property(elementwise.imag, doc="The imaginary part.")

@@ -102,7 +102,6 @@ TABLE.update({
     np.fmod: elementwise(Fmod()),
     np.copysign: elementwise(Copysign()),
     np.heaviside: elementwise(Heaviside()),
-    np.ldexp: elementwise(Ldexp()),
 })  # fmt: skip
 
 
@@ -157,6 +156,12 @@ def deg2rad(x):
 def rad2deg(x):
     """x·180/π."""
     return x * (180 / np.pi)
+
+
+@implements(np.ldexp)
+def ldexp(x1, x2):
+    """x1·2 to the power x2, which is whole."""
+    return Ldexp()(as_tensor(x1), as_tensor(x2))
 
 
 @implements(np.float_power)

@@ -1,5 +1,7 @@
-"""Parts of complex numbers.  Rules are plain transposes under the pairing Re(a·b): a real adjoint g of Re z goes back as
-g, that of Im z as -i·g.  This file is loaded with `needle.numpy`.
+"""Parts of complex numbers.
+
+Rules are plain transposes under the pairing Re(a·b): a real adjoint g of Re z goes back as g, that of Im z as -i·g.
+This file is loaded with `needle.numpy`.
 """
 
 import numpy as np
@@ -35,7 +37,7 @@ class Imag(Elementwise):
         return np.imag(a)
 
     def gradient(self, out_grad, node):
-        return mul_scalar(out_grad, -1j) if node.inputs[0].dtype.kind == "c" else None
+        return mul_scalar(out_grad, -1j) if node.inputs[0].dtype.kind == "c" else (None,)
 
 
 class Angle(Elementwise):
@@ -48,4 +50,4 @@ class Angle(Elementwise):
 
     def gradient(self, out_grad, node):
         (a,) = node.inputs
-        return divide(mul_scalar(out_grad, -1j), a) if a.dtype.kind == "c" else None
+        return divide(mul_scalar(out_grad, -1j), a) if a.dtype.kind == "c" else (None,)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Tensor, leaf
 from . import series
-from .kinds import Broadcasting, Elementwise, PiecewiseConstant, zeros_like
+from .kinds import Broadcasting, BroadcastTo, Elementwise, Multilinear, PiecewiseConstant, zeros_like
 from .selection import selected
 
 __all__ = [
@@ -71,6 +71,10 @@ class EWiseAdd(Elementwise):
     def gradient(self, out_grad, node):
         return out_grad, out_grad
 
+    def tangent(self, node, a, b):
+        total = series.total(a, b)
+        return total if total.shape == node.shape else BroadcastTo(node.shape)(total)
+
     def taylor(self, node, a, b):
         return [node, *[series.total(*pair) for pair in zip(a[1:], b[1:])]]
 
@@ -109,6 +113,8 @@ class EWiseMul(Elementwise):
             multiply(out_grad, b) if node.needs(0) else None,
             multiply(out_grad, a) if node.needs(1) else None,
         )
+
+    tangent = Multilinear.tangent
 
     def taylor(self, node, a, b):
         return series.product(a, b, first=node)
@@ -410,9 +416,14 @@ class Abs(Elementwise):
         return np.abs(a)
 
     def gradient(self, out_grad, node):
-        return multiply(out_grad, sign(node.inputs[0]))
+        (a,) = node.inputs
+        if a.dtype.kind == "c":
+            return multiply(out_grad, divide(conjugate(a), where(equal(node, 0), 1, node)))
+        return multiply(out_grad, sign(a))
 
     def taylor(self, node, a):
+        if a[0].dtype.kind == "c":  # |a|² = a·ā
+            return series.square_root(node, series.product(a, series.each(conjugate(a[0]), conjugate, a)))
         side = sign(a[0])
         return series.each(node, lambda x: multiply(x, side), a)
 
