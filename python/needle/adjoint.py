@@ -21,6 +21,7 @@ import numpy as np
 
 from .graph import (
     Node,
+    Op,
     Tensor,
     TensorTuple,
     ValueUnknown,
@@ -29,9 +30,11 @@ from .graph import (
     enable_grad,
     handle,
     is_recording,
+    is_special,
     leaf,
     linked_handle,
     new_handle,
+    plain_array,
     topological_order,
 )
 from .ops.elementwise import add
@@ -95,39 +98,42 @@ def adjoints(
     masks: dict[Node, Lanes] = {}  # where the sum so far is structurally zero: outside of these lanes
     owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
     primal = None
+    only_numbers = not record and not is_special()
     for node in reversed(order):
         adjoint = sums.pop(node, None)
         if adjoint is None:
             continue
         lanes = masks.pop(node, None) if masks else None
-        if type(adjoint) is list:
+        if type(adjoint) is list and (node in receive or not only_numbers or node.op.array_gradient is None):
             adjoint = _complete(adjoint, node)
         if node in receive:
             before = adjoint
             adjoint = receive[node](adjoint)
             if _hooks_exist and adjoint is not before:
                 lanes = None
-        op = node.op
+        op, inputs = node.op, node.inputs
         if op is None:
             continue
         if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
-            _add_item(sums, node.inputs[0], op.index, adjoint)
+            _add_item(sums, inputs[0], op.index, adjoint)
             continue
-        if primal is None or getrefcount(primal) > 2:  # the last rule has kept it, for something that it left to later
-            primal = _new(Primal)
-            primal._needed, primal._recorded = needed, record
-        primal._source, primal._node = node, None
-        try:
-            partials = op.gradient(adjoint, primal) if lanes is None else quietly(op, adjoint, primal)
-        except ValueUnknown:  # inside vmap: there are values only for one example at a time
-            partials = gradient_by_slices(op, adjoint, primal)
-        if type(partials) is not tuple:
-            partials = as_tuple(partials, op)
-        inputs = node.inputs
-        if len(partials) != len(inputs):
-            raise op.wrong_count(partials, inputs)
-        if lanes is not None:
-            partials = within(lanes, op, primal, partials)
+        if only_numbers and op.array_gradient is not None and type(adjoint) is not TensorTuple:
+            partials = _by_arrays(op, adjoint, node, needed)
+        else:
+            if primal is None or getrefcount(primal) > 2:  # the last rule kept it, for something that it left to later
+                primal = _new(Primal)
+                primal._needed, primal._recorded = needed, record
+            primal._source, primal._node = node, None
+            try:
+                partials = op.gradient(adjoint, primal) if lanes is None else quietly(op, adjoint, primal)
+            except ValueUnknown:  # inside vmap: there are values only for one example at a time
+                partials = gradient_by_slices(op, adjoint, primal)
+            if type(partials) is not tuple:
+                partials = as_tuple(partials, op)
+            if len(partials) != len(inputs):
+                raise op.wrong_count(partials, inputs)
+            if lanes is not None:
+                partials = within(lanes, op, primal, partials)
         for source, partial in zip(inputs, partials):
             if partial is None or not (source.requires_grad if needed is None else source in needed):
                 continue
@@ -160,6 +166,21 @@ def adjoints(
                 total = sums[source] = add(before, partial)
                 if not record and total.node.level == 0:
                     owned.add(source)
+
+
+def _by_arrays(op: Op, adjoint: Tensor | list, node: Node, needed: set[Node] | None) -> list[Tensor | None]:
+    """The partial adjoints by the op's rule for arrays.  Of several outputs the adjoint is a list, None for zero."""
+    inputs = node.inputs
+    needs = tuple([source.requires_grad if needed is None else source in needed for source in inputs])
+    if type(adjoint) is list:
+        out_grad = tuple([None if item is None else item.node.data for item in adjoint])
+    else:
+        out_grad = adjoint.node.data
+    found = op.array_gradient(out_grad, node.data, [source.data for source in inputs], needs)
+    return [
+        new_handle(Node(None, (), plain_array(array), False)) if need and array is not None else None
+        for array, need in zip(found, needs)
+    ]
 
 
 def _checked(partial, op, source: Node):

@@ -23,6 +23,11 @@ class Op:
 
     __slots__ = ()
 
+    # Maybe a second form of `gradient`, for walks that record nothing: `array_gradient(out_grad, output, inputs, needs)`
+    # takes arrays (of a tuple op's outputs, tuples, with None for an adjoint that is zero) and whether each input's
+    # adjoint is asked for.  It returns one array an input, anything where none is asked for.
+    array_gradient = None
+
     differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
 
     def __call__(self, *args):
@@ -114,8 +119,13 @@ class TensorOp(Op):
         except AttributeError:
             inputs = _admit(self, args)
             count = 0
-        if _special:
-            return _result(call(self, inputs))
+        if _special and not _is_plain(inputs):
+            node = call(self, inputs)
+            tensor = _new(Tensor)
+            tensor.grad, tensor.node = None, node
+            if node.requires_grad:
+                node._handle = ref(tensor)
+            return tensor
         try:
             if count == 2:
                 data = self.compute(a.data, b.data)
@@ -134,7 +144,7 @@ class TensorOp(Op):
         tensor.grad = None
         tensor.node = node = _new(Node)
         node.data = data
-        if requires_grad and self.differentiable:
+        if requires_grad and self.differentiable and (not _special or _recording.get()):
             node.op = self
             node.inputs = inputs
             node.requires_grad = True
@@ -161,6 +171,16 @@ class TensorTupleOp(Op):
         return _result(_record(self, inputs, _any_requires_grad(inputs)))
 
 
+def _is_plain(inputs: tuple) -> bool:
+    """Whether nothing that may be active has to do with a call on these nodes, but for `no_grad`."""
+    if _lazy or _observers.get():
+        return False
+    for node in inputs:
+        if node.level or type(node) is WeakNode:
+            return False
+    return True
+
+
 def _any_requires_grad(nodes) -> bool:
     for node in nodes:
         if node.requires_grad:
@@ -182,7 +202,7 @@ def _run(op: Op, inputs: tuple):
         if not isinstance(data, (tuple, list)):
             raise TypeError(f"{op.title()}.compute must return a tuple of arrays, got {_kind(data)}")
         return tuple([_numbers(op, item) for item in data])
-    return _numbers(op, data)
+    return data if type(data) is _ndarray else _numbers(op, data)
 
 
 def _numbers(op: Op, data):
@@ -275,8 +295,25 @@ def _add_special(change: int) -> None:
 
 def call(op: Op, inputs: tuple) -> Node:
     """Call `op` on nodes, looking at everything that may be active: the box of the innermost transform goes first."""
-    node = _call(op, inputs)
-    announce(op, inputs, node)
+    innermost, level, weak, requires_grad = None, 0, False, False
+    for node in inputs:
+        if node.level > level:
+            innermost, level = node, node.level
+        elif type(node) is WeakNode:
+            weak = True
+        if node.requires_grad:
+            requires_grad = True
+    requires_grad = requires_grad and op.differentiable and _recording.get()
+    if innermost is not None:
+        node = _call_box(op, inputs, innermost, requires_grad)
+    elif _lazy:
+        node = LazyNode(op, inputs, requires_grad)
+    elif weak:
+        node = _call_weak(op, inputs, requires_grad)
+    else:
+        node = _record(op, inputs, requires_grad)
+    for observe in _observers.get():
+        observe(op, inputs, node)
     return node
 
 
@@ -286,27 +323,19 @@ def announce(op: Op, inputs: tuple, node: Node) -> None:
         observe(op, inputs, node)
 
 
-def _call(op: Op, inputs: tuple) -> Node:
-    requires_grad = op.differentiable and _recording.get() and _any_requires_grad(inputs)
-    innermost, level = None, 0
-    for node in inputs:
-        if node.level > level:
-            innermost, level = node, node.level
-    if innermost is not None:
-        if hasattr(op, "unfused"):
-            return op.unfused(*map(new_handle, inputs)).node
-        node = innermost.call(op, inputs)
-        if requires_grad and node.level == level:
-            node.op, node.inputs, node.requires_grad = op, inputs, True
-        return node
-    if _lazy:
-        return LazyNode(op, inputs, requires_grad)
+def _call_box(op: Op, inputs: tuple, innermost: Node, requires_grad: bool) -> Node:
+    if hasattr(op, "unfused"):
+        return op.unfused(*map(new_handle, inputs)).node
+    node = innermost.call(op, inputs)
+    if requires_grad and node.level == innermost.level:
+        node.op, node.inputs, node.requires_grad = op, inputs, True
+    return node
+
+
+def _call_weak(op: Op, inputs: tuple, requires_grad: bool) -> Node:
     weak = [type(node) is WeakNode for node in inputs]
-    if any(weak):
-        inputs = op.strengthened(inputs, weak)
-        node = _record(op, inputs, requires_grad)
-        return op.weakened(node) if all(weak) else node
-    return _record(op, inputs, requires_grad)
+    node = _record(op, op.strengthened(inputs, weak), requires_grad)
+    return op.weakened(node) if all(weak) else node
 
 
 @contextmanager
@@ -318,6 +347,11 @@ def observing(observe):
             yield
     finally:
         _observers.reset(token)
+
+
+def is_special() -> bool:
+    """Whether anything is active that makes a call more than "compute and record"."""
+    return _special > 0
 
 
 def is_recording() -> bool:

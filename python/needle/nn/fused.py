@@ -43,6 +43,11 @@ class Fused(TensorTupleOp):
         """
         raise NotImplementedError
 
+    def array_gradient(self, out_grads, outputs, inputs, needs):
+        needs = tuple([need and array.dtype.kind in "fc" for array, need in zip(inputs, needs)])
+        found = self.adjoint(out_grads[: self.values], outputs, inputs, needs)
+        return [array if need else None for array, need in zip(found, needs)]
+
     def gradient(self, out_grad: TensorTuple, node):
         inputs = node.inputs
         needs = tuple([node.needs(i) and x.node.data.dtype.kind in "fc" for i, x in enumerate(inputs)])
