@@ -22,9 +22,8 @@ import numpy as np
 
 import needle as ndl
 from needle.data import DigitsDataset
-from pictures import BLUE, FAINT, INK, ORANGE, OUT, load_pyplot, save
+from pictures import BLUE, FAINT, GREEN, INK, ORANGE, OUT, load_pyplot, save
 
-GREEN = "#3a8f5c"
 TARGET = 1e-6  # the gradient norm at which a method has arrived
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 INK, FAINT = "#22272e", "#d8dee4"
 BLUE, ORANGE, RED = "#2f6fb2", "#d9822b", "#c43d3d"
+GREEN, PURPLE, GREY = "#3a8f5c", "#7d4fa3", "#8a939d"
 OUT = Path(__file__).resolve().parent.parent / "out"
 
 

@@ -100,7 +100,29 @@ def test_newton_needs_few_steps_and_agrees_with_the_others(tmp_path):
     assert min(size_of_png(tmp_path / "newton.png")) > 300
 
 
-@pytest.mark.parametrize("name", ["digits", "derivatives", "char_lm", "mlp_resnet", "pinn", "newton"])
+def test_every_way_to_differentiate_agrees_as_far_as_it_can(tmp_path):
+    folder = tmp_path / "new"
+    printed = run("compare_methods", "--inputs", "10", "--order", "4", "--depth", "3", "--output", str(folder))
+    row = re.compile(r"^  (\w.*?) +\S+ +(\d\.\de[+-]\d\d) ", re.MULTILINE)
+    worst: dict[str, float] = {}
+    for name, error in row.findall(printed):
+        worst[name] = max(worst.get(name, 0.0), float(error))
+    limits = {"forward difference": 1e-6, "central difference": 1e-9, "central difference of gradient": 1e-8}
+    limits["numdifftools"] = 1e-6  # of the fourth derivative
+    assert len(worst) == 13
+    for name, error in worst.items():  # what differentiates by rules is right to rounding
+        assert error < limits.get(name, 1e-14), name
+    # Forward mode runs n times, reverse mode once and back once: for 2, 10 and 17 inputs.
+    passes = re.findall(r"^  (forward mode|reverse mode) +\S+ +\S+ +(\d+) +(\d+) ", printed, re.MULTILINE)
+    assert passes == [row for n in ("2", "10", "17") for row in (("forward mode", n, "0"), ("reverse mode", "1", "1"))]
+    assert "0.1 % too large it says" in printed and "goes unnoticed" not in printed
+    for picture in ("compare_steps", "compare_costs"):
+        assert min(size_of_png(folder / f"{picture}.png")) > 400
+
+
+@pytest.mark.parametrize(
+    "name", ["digits", "derivatives", "char_lm", "mlp_resnet", "pinn", "newton", "compare_methods"]
+)
 def test_help_names_the_options(name):
     assert "usage:" in run(name, "--help")
 
@@ -114,6 +136,7 @@ def test_help_names_the_options(name):
         ("char_lm", ["--begin", ""], "--begin needs a letter"),
         ("pinn", ["--steps", "0"], "--steps must be 1 or more, got 0"),
         ("newton", ["--penalty", "0"], "--penalty must be above 0"),
+        ("compare_methods", ["--order", "0"], "--order must be 1 or more, got 0"),
         ("char_lm", ["--text", "nowhere.txt"], "cannot read nowhere.txt"),
         ("mlp_resnet", ["nowhere"], "nowhere/train-images-idx3-ubyte.gz"),
     ],
@@ -123,7 +146,7 @@ def test_a_mistake_is_answered_in_one_line(name, arguments, message):
     assert message in errors and "Traceback" not in errors
 
 
-@pytest.mark.parametrize("name", ["digits", "derivatives", "pinn", "newton"])
+@pytest.mark.parametrize("name", ["digits", "derivatives", "pinn", "newton", "compare_methods"])
 def test_without_matplotlib_the_error_says_how_to_get_it(name, tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
     search = os.pathsep.join([str(tmp_path), *(path for path in sys.path if path)])
