@@ -110,6 +110,8 @@ def pushed(op: Op, lanes: list[Lanes | None], tangents: list[Node | None], tange
     if tangent is None:
         return None, None
     own = tangent.lanes if isinstance(tangent, Selected) else None
+    if not any(lanes):
+        return tangent.node, own
     coming = [(mine, t) for mine, t in zip(lanes, tangents) if t is not None and mine is not None]
     if len(coming) < sum(t is not None for t in tangents) or getattr(op, "lanes", None) not in ("own", "held"):
         return tangent.node, own

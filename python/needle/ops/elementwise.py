@@ -16,8 +16,8 @@ __all__ = [
     "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul",
     "EWisePow", "Exp", "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate",
     "PowerScalar", "ReLU", "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt",
-    "Square", "Step", "Tan", "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil", "clip",
-    "conjugate", "cos", "divide", "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater",
+    "Square", "Step", "Tan", "Tanh", "TanhSlope", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil",
+    "clip", "conjugate", "cos", "divide", "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater",
     "greater_equal", "less", "less_equal", "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor",
     "maximum", "minimum", "mul_scalar", "multiply", "negate", "not_equal", "power", "power_scalar", "relu", "sigmoid",
     "sign", "silu", "sin", "softplus", "sqrt", "square", "subtract", "tan", "tanh", "where",
@@ -498,18 +498,18 @@ class Tanh(Elementwise):
         return np.tanh(a)
 
     def gradient(self, out_grad, node):
-        return multiply(out_grad, 1 - square(node))
+        return multiply(out_grad, TanhSlope()(node))
 
     def taylor(self, node, a):
         if len(a) <= 3:
-            slope = _TanhSlope()(node)  # as in `gradient`, and fast: second order is what Laplacians take
+            slope = TanhSlope()(node)  # as in `gradient`, and fast: second order is what Laplacians take
         else:
             slope = sigmoid(a[0] * 2) * sigmoid(a[0] * -2) * 4  # the same, with all digits where tanh a is near ±1
         return series.tangent(node, slope, -1, a)
 
 
-class _TanhSlope(Elementwise):
-    """1 - y², as one op: Laplacians of nets take many"""
+class TanhSlope(Elementwise):
+    """1 - y², as one op: higher derivatives of nets take many"""
 
     __slots__ = ()
 

@@ -174,6 +174,7 @@ def _table() -> dict:
             ops.Square: elementwise(lambda x: x**2),
             ops.Tan: elementwise(sympy.tan),
             ops.Tanh: elementwise(sympy.tanh),
+            ops.TanhSlope: elementwise(lambda y: 1 - y**2),
             ops.GELU: elementwise(
                 lambda x: half * x * (1 + sympy.tanh(sympy.sqrt(2 / sympy.pi) * (x + sympy.Float("0.044715") * x**3)))
             ),

@@ -51,14 +51,15 @@ class Dual(Box):
 
     def call(self, op: Op, inputs: tuple) -> Node:
         self.check()
-        mine, level = self.frame, self.level
-        primals = tuple([node.primal if node.level == level else node for node in inputs])
+        level = self.level
+        mine = [node.level == level for node in inputs]
+        primals = tuple([node.primal if m else node for node, m in zip(inputs, mine)])
         out = call(op, primals)
         if not op.differentiable or not is_carrying():
             return out
-        tangents = [node.tangent if node.level == level else None for node in inputs]
-        lanes = [node.lanes if node.level == level else None for node in inputs]
-        return Dual(mine, out, *_tangent_and_lanes(op, primals, out, tangents, lanes))
+        tangents = [node.tangent if m else None for node, m in zip(inputs, mine)]
+        lanes = [node.lanes if m else None for node, m in zip(inputs, mine)]
+        return Dual(self.frame, out, *_tangent_and_lanes(op, primals, out, tangents, lanes))
 
 
 def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None]) -> Node | None:
@@ -67,9 +68,10 @@ def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node
 
 
 def _tangent_and_lanes(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None], lanes: list):
-    if all(tangent is None for tangent in tangents):
+    needed = {p for p, tangent in zip(primals, tangents) if tangent is not None}
+    if not needed:
         return None, None
-    node = primal_of(op, primals, out, {p for p, tangent in zip(primals, tangents) if tangent is not None})
+    node = primal_of(op, primals, out, needed)
     return pushed(op, lanes, tangents, _by_rule(op, node, out, tangents))
 
 
@@ -82,8 +84,9 @@ def _by_rule(op: Op, node: Primal, out: Node, tangents: list[Node | None]) -> Te
         result = _by_slices(op, node, handles)
     if result is None:
         return None
-    if not result.node.holds_tuple() and result.dtype != out.data.dtype and out.data.dtype.kind in "fc":
-        result = result.astype(out.data.dtype)
+    data, like = result.node.data, out.data
+    if type(data) is not tuple and data.dtype is not like.dtype and like.dtype.kind in "fc":
+        result = result.astype(like.dtype)
     return result
 
 

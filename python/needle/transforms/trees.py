@@ -15,12 +15,14 @@ import numpy as np
 
 from ..graph import Node, Tensor, TensorTuple, WeakNode, handle, is_recording, new_handle, plain_array, special
 
+_PLAIN = {Tensor, np.ndarray, float}  # what most leaves are
+
 
 class Tree:
     """The leaves of a tree, and the structure around them."""
 
     def __init__(self, tree):
-        if type(tree) in (Tensor, np.ndarray, float):  # most trees are a single leaf: no need to look for more
+        if type(tree) in _PLAIN:  # most trees are a single leaf: no need to look for more
             self._treedef, self._parts, self.leaves = _leaf_alone(), [_Leaf(tree)], [tree]
             return
         tops, self._treedef = _optree().tree_flatten(tree, is_leaf=_is_opaque)
@@ -134,10 +136,14 @@ def _is_dataclass(value) -> bool:
 
 def _is_opaque(value) -> bool:
     """What optree is not to look into."""
+    if type(value) in _PLAIN:
+        return True
     return isinstance(value, (Tensor, TensorTuple)) or is_module(value) or _is_dataclass(value)
 
 
 def _part(top):
+    if type(top) in _PLAIN:
+        return _Leaf(top)
     if is_module(top):
         return _Module(top)
     return _Dataclass(top) if _is_dataclass(top) else _Leaf(top)
