@@ -440,6 +440,31 @@ def test_an_own_tuple_op():
     assert (a.grad.item(), b.grad.item()) == (6.0, 2 * 2 + 2 * 3)
 
 
+class SinCos(TensorTupleOp):
+    """(sin x, cos x), whose rule uses the results"""
+
+    def compute(self, x):
+        return np.sin(x), np.cos(x)
+
+    def gradient(self, out_grad, node):
+        sine, cosine = node
+        assert len(node) == 2 and node.tuple()[0].shape == node[0].shape
+        return out_grad[0] * cosine - out_grad[1] * sine
+
+
+def test_the_rule_of_a_tuple_op_is_given_the_results():
+    def product(x):
+        return ndl.multiply(*SinCos()(x)).sum()  # sin 2x / 2
+
+    x = Tensor([0.3, 0.5])
+    product(x).backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.cos([0.6, 1.0]))
+    x.grad.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), -2 * np.sin([0.6, 1.0]))
+    _, tangent = ndl.jvp(product, (x,), (Tensor([1.0, 0.0]),))
+    np.testing.assert_allclose(tangent.numpy(), np.cos(0.6))
+
+
 class Weighted(TensorOp):
     """Keeps a number and a list, as students' ops do."""
 

@@ -78,6 +78,24 @@ class Primal(Tensor):
         source = self._source.inputs[index]
         return source.requires_grad if self._needed is None else source in self._needed
 
+    # Of an op with several results it answers as their TensorTuple does
+
+    def _results(self) -> "TensorTuple | Tensor":
+        return handle(self.node) if self.node.holds_tuple() else super()
+
+    def __len__(self) -> int:
+        return self._results().__len__()
+
+    def __iter__(self):
+        return self._results().__iter__()
+
+    def __getitem__(self, index):
+        return self._results().__getitem__(index)
+
+    def tuple(self) -> tuple:
+        """The results of an op that has several."""
+        return tuple(self)
+
 
 def adjoints(
     order: list[Node],
