@@ -1,0 +1,27 @@
+"""The Euclidean norm.  Loaded with `needle.numpy`."""
+
+import numpy as np
+
+from .elementwise import equal, multiply, where
+from .linalg import conj
+from .reductions import Reduction
+
+__all__ = ["EuclideanNorm"]
+
+
+class EuclideanNorm(Reduction):
+    """√(Σ |a|²) over axes, with derivative 0 at 0"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        axis = self.axis(a)
+        squares = np.square(a.real) + np.square(a.imag) if a.dtype.kind == "c" else np.square(a)
+        return np.sqrt(np.add.reduce(squares, axis=axis, keepdims=self.keepdims))
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        norm = self.spread(node, node)
+        zero = equal(norm, 0)
+        scale = where(zero, 0, self.spread(out_grad, node) / where(zero, 1, norm))
+        return multiply(scale, conj(a))
