@@ -44,10 +44,10 @@ def rosenbrock(x, m=np):
 
 
 def net_loss(w, m=np):
-    """The mean square error of a 2-4-1 net with tanh that is to compute the exclusive or of two signs."""
+    """The mean square error of a 2-3-1 net with tanh that is to compute the exclusive or of two signs."""
     x, y = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]), np.array([-1, 1, 1, -1])
-    hidden = m.tanh(x @ w[:8].reshape((2, 4)) + w[8:12])
-    return ((hidden @ w[12:16] + w[16] - y) ** 2).mean()
+    hidden = m.tanh(x @ w[:6].reshape((2, 3)) + w[6:9])
+    return ((hidden @ w[9:12] + w[12] - y) ** 2).mean()
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Problem:
 
 def problems() -> list[Problem]:
     start = np.where(np.arange(10) % 2 == 0, -1.2, 1.0)  # where people start Rosenbrock's function
-    weights = np.random.default_rng(0).normal(size=17)
+    weights = np.random.default_rng(0).normal(size=13)
     return [
         Problem("f(x₁, x₂) = ln x₁ + x₁·x₂ − sin x₂ at (2, 5)", lecture, np.array([2.0, 5.0])),
         Problem("Rosenbrock's function of 10 variables", rosenbrock, start),
-        Problem("loss of a 2-4-1 net, 17 weights", net_loss, weights),
+        Problem("loss of a 2-3-1 net, 13 weights", net_loss, weights),
     ]
 
 
