@@ -100,10 +100,10 @@ def weighted_sum(row: Row, result):
         if dtype.kind == "c":
             weights = weights + 1j * rng.normal(size=shape)
         # what is nan (of nan, or of a quotient by 0) has no difference quotient
-        keep = np.isfinite(
-            part.numpy() if isinstance(part, ndl.Tensor) and isinstance(part.node.data, np.ndarray) else 0.0
-        )
-        part = np.where(keep, part, 0.0) if not isinstance(part, ndl.Tensor) else ndl.where(keep, part, 0.0)
+        if isinstance(part, ndl.Tensor):
+            part = ndl.where(np.isfinite(part.numpy()), part, 0.0)
+        else:
+            part = np.where(np.isfinite(part), part, 0.0)
         total = total + np.real(part * weights).sum()
     return total
 

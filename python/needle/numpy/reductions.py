@@ -54,7 +54,7 @@ def _extreme(op, beyond: int, either):
         lowest = _limit(a.dtype, beyond)
         a = _masked(a, where, lowest)
         if count(a.shape, op(axis).axis(a)) == 0:
-            return ops.broadcast_to(as_tensor(initial), ops.sum(a, axis, keepdims).shape)
+            return ops.broadcast_to(ops.elementwise.operand(initial, a), ops.sum(a, axis, keepdims).shape)
         return either(op(axis, keepdims)(a), initial)
 
     return extreme
@@ -157,8 +157,7 @@ def _root(variance: Tensor, a: Tensor, axis, keepdims, where) -> Tensor:
     """The root of a variance, which is 0 with derivative 0 where all elements that count are the same."""
     if a.dtype.kind == "c":
         return SqrtOrZero()(variance)
-    high, low = (ops.Max, -np.inf), (ops.Min, np.inf)
-    most, least = (op(axis, keepdims)(_masked(a, where, fill)) for op, fill in (high, low))
+    most, least = (f(a, axis, None, keepdims, start, where) for f, start in ((max, -np.inf), (min, np.inf)))
     return SqrtOrZero()(ops.where(ops.equal(most, least), 0, variance))
 
 
