@@ -717,3 +717,12 @@ def test_batches_can_be_compared_as_a_whole():
     assert any(a != b for a, b in zip(shuffled, plain, strict=True))
     batch = next(iter(plain))
     assert batch == batch and batch != next(iter(plain))
+
+
+def test_repr_says_what_and_how_many():
+    dataset = NDArrayDataset(np.zeros((1200, 3)), np.zeros(1200))
+    assert repr(DataLoader(dataset, 64, shuffle=True)) == (
+        "DataLoader(NDArrayDataset(1,200 examples), batch_size=64, shuffle=True)"
+    )
+    assert repr(DataLoader([1, 2])) == "DataLoader(list, batch_size=1)"
+    assert repr(Dataset()) == "Dataset()"

@@ -13,6 +13,12 @@ def t(*shape, dtype="float64", requires_grad=True):
     return Tensor(np.ones(shape), dtype=dtype, requires_grad=requires_grad)
 
 
+def grad_of_a_line():
+    x = t(2)
+    (x * 3).backward()
+    return x.grad
+
+
 PAIR = ops.make_tuple(t(2), t(2))
 
 MISTAKES = [
@@ -111,13 +117,17 @@ MISTAKES = [
     (lambda: Tensor([[1, 2], [3]]), ValueError, ["rows of equal length"]),
     (lambda: Tensor([t(2), t(2)]), TypeError, ["list that holds Tensors", "needle.stack"]),
     (lambda: Tensor(PAIR), TypeError, ["TensorTuple holds several arrays", "needle.stack"]),
-    (lambda: Tensor([1.0], dtype="banana"), TypeError, ["banana"]),
+    (lambda: Tensor([1.0], dtype="banana"), TypeError, ["dtype must be", "float32", "'banana'"]),
     (lambda: Tensor([1.0], dtype="str"), TypeError, ["dtype", "numbers", "'str'"]),
     (lambda: Tensor([300], dtype="int8"), OverflowError, ["300", "int8"]),
     (lambda: Tensor([1.0], device="gpu"), TypeError, ["device must be one of cpu(), cuda()", "'gpu'"]),
     (lambda: init.rand(2, device="gpu"), TypeError, ["device must be one of cpu(), cuda()", "'gpu'"]),
     (lambda: init.ones((2, 3)), TypeError, ["separate lengths", "zeros(2, 3)", "(2, 3)"]),
     (lambda: init.rand(-1), TypeError, ["separate lengths", "-1"]),
+    (lambda: init.rand(2, dtype="banana"), TypeError, ["dtype must be", "float32", "'banana'"]),
+    (lambda: init.zeros(2, dtype="str"), TypeError, ["dtype must be", "float32", "'str'"]),
+    (lambda: init.kaiming_uniform(0, 3), ValueError, ["fan_in must be positive", "0"]),
+    (lambda: init.xavier_normal(0, 0), ValueError, ["fan_in + fan_out must be positive", "0"]),
     (lambda: init.randn(2.5), TypeError, ["separate lengths", "2.5"]),
     (lambda: init.one_hot(3, Tensor([5])), ValueError, ["one_hot", "[0, 3)", "got 5"]),
     (lambda: init.one_hot(3, Tensor([np.nan])), ValueError, ["one_hot", "whole numbers", "nan"]),
@@ -126,6 +136,7 @@ MISTAKES = [
     (lambda: t(2).detach().backward(), RuntimeError, ["backward()", "requires grad", "requires_grad=True"]),
     (lambda: (t(2) > 0).backward(), RuntimeError, ["backward()", "requires grad"]),
     (lambda: (t(2, requires_grad=False) * 2).sum().backward(), RuntimeError, ["backward()", "requires grad"]),
+    (lambda: grad_of_a_line().backward(), RuntimeError, ["backward()", "same everywhere", "zero"]),
     (lambda: t(2).backward(t(3)), ValueError, ["out_grad", "(2,)", "(3,)"]),
     (lambda: t(2).backward([1, 2, 3]), ValueError, ["out_grad", "(2,)", "(3,)"]),
     (lambda: t(2).backward("a"), TypeError, ["out_grad", "numbers", "str"]),

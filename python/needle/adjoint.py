@@ -11,7 +11,7 @@ adjoints that *grow* their graph, by walking again with recording on, when somet
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from operator import attrgetter
 from sys import getrefcount
@@ -135,7 +135,8 @@ def adjoints(
         if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
             _add_item(sums, inputs[0], op.index, adjoint)
             continue
-        if only_numbers and op.array_gradient is not None and type(adjoint) is not TensorTuple:
+        keeps_lanes = lanes is not None and hasattr(op, "lanes")
+        if only_numbers and op.array_gradient is not None and not keeps_lanes and type(adjoint) is not TensorTuple:
             partials = _by_arrays(op, adjoint, node, needed)
         else:
             if primal is None or getrefcount(primal) > 2:  # the last rule kept it, for something that it left to later
@@ -336,6 +337,21 @@ def follow(node: Node) -> Node:
     return followed
 
 
+class _Retired(tuple):
+    """The inputs of a leaf that some transform followed, and that nobody can ask about any more."""
+
+
+_RETIRED = _Retired()
+
+
+def retire(nodes: Iterable[Node]) -> None:
+    """Say of nodes that were followed that the function that was given them has ended: what is computed from them from
+    now on depends on them in name only, unless an outer derivative flows through them."""
+    for node in nodes:
+        if node.op is None:
+            node.inputs = _RETIRED
+
+
 class Pullback:
     """The way back from `outputs` to `inputs`, which can be gone for any adjoints of the outputs, many times."""
 
@@ -349,7 +365,10 @@ class Pullback:
                 needed.add(node)
         self.order = [node for node in order if node in needed]
         # Whether the adjoints can depend on something else that can be differentiated: an outer variable, a weight
-        self.is_open = any(node.inputs if node in mine else node.op is None and node.requires_grad for node in order)
+        self.is_open = any(
+            node.inputs if node in mine else node.op is None and node.requires_grad and node.inputs is not _RETIRED
+            for node in order
+        )
 
     def __call__(self, cotangents: list[Tensor | None], grow: bool = False) -> list[Tensor | None]:
         """The adjoint of each input; None where no output depends on it.
@@ -489,8 +508,9 @@ def backward(
 
 def _nothing_requires_grad() -> RuntimeError:
     return RuntimeError(
-        "backward() needs a Tensor that requires grad, but nothing that this one was computed from does; "
-        "make the inputs with requires_grad=True, outside of no_grad()"
+        "backward() needs a Tensor that requires grad, but nothing that this one was computed from does (nor does a "
+        "gradient that is the same everywhere: its derivative is zero); make the inputs with requires_grad=True, "
+        "outside of no_grad()"
     )
 
 

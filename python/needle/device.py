@@ -145,6 +145,17 @@ def as_device(device) -> Device:
     raise TypeError(f"device must be one of {', '.join(map(str, all_devices()))}, got {device!r}")
 
 
+def as_dtype(dtype) -> np.dtype:
+    """`dtype`, a name or a type of numbers, as NumPy's, or an error that says what it is to be."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.kind not in "biufc":
+        raise TypeError(f'dtype must be the name or type of numbers, such as "float32", got {dtype!r}') from None
+    return found
+
+
 def device_of(array) -> Device:
     """The device on which a raw array lives."""
     return _CPU if isinstance(array, np.ndarray) or not hasattr(array, "get") else _CUDA  # only CuPy's are fetched

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from .device import Device, as_device
+from .device import Device, as_device, as_dtype
 from .graph import Tensor, leaf
 
 
@@ -84,13 +84,13 @@ def _lengths(shape: tuple) -> tuple:
     """`shape` as it came, or an error if it is not a row of lengths."""
     for n in shape:
         if not hasattr(n, "__index__") or n < 0:
-            raise TypeError(f"the shape is given as separate lengths, e.g. zeros(2, 3), got {n!r}")
+            raise TypeError(f"the shape is given as separate lengths of at least 0, e.g. zeros(2, 3), got {n!r}")
     return shape
 
 
 def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:
     device = as_device(device)
-    return leaf(device.xp.asarray(array, dtype=dtype), requires_grad)
+    return leaf(device.xp.asarray(array, dtype=as_dtype(dtype)), requires_grad)
 
 
 def _drawn(draw: Callable, shape: tuple, device: Device | None, dtype, requires_grad: bool) -> Tensor:
@@ -139,7 +139,7 @@ def randb(*shape: int, p=0.5, device=None, dtype="bool", requires_grad=False, ge
 
 def constant(*shape: int, c=1.0, device=None, dtype="float32", requires_grad=False) -> Tensor:
     """The number c everywhere."""
-    return _finish(np.full(_lengths(shape), c, dtype), device, dtype, requires_grad)
+    return _finish(np.full(_lengths(shape), c, as_dtype(dtype)), device, dtype, requires_grad)
 
 
 def ones(*shape: int, device=None, dtype="float32", requires_grad=False) -> Tensor:
@@ -187,25 +187,32 @@ def ones_like(array: Tensor, *, device=None, requires_grad=False) -> Tensor:
 
 def xavier_uniform(fan_in: int, fan_out: int, gain=1.0, **kwargs) -> Tensor:
     """U(±gain·√(6 / (fan_in + fan_out))) of shape (fan_in, fan_out) (Glorot & Bengio 2010, eq. 16)."""
-    bound = gain * math.sqrt(6 / (fan_in + fan_out))
+    bound = gain * math.sqrt(6 / _fan(fan_in + fan_out, "fan_in + fan_out"))
     return rand(fan_in, fan_out, low=-bound, high=bound, **kwargs)
 
 
 def xavier_normal(fan_in: int, fan_out: int, gain=1.0, **kwargs) -> Tensor:
     """N(0, std² = gain²·2 / (fan_in + fan_out)) of shape (fan_in, fan_out) (Glorot & Bengio 2010, eq. 12)."""
-    return randn(fan_in, fan_out, std=gain * math.sqrt(2 / (fan_in + fan_out)), **kwargs)
+    return randn(fan_in, fan_out, std=gain * math.sqrt(2 / _fan(fan_in + fan_out, "fan_in + fan_out")), **kwargs)
 
 
 def kaiming_uniform(fan_in: int, fan_out: int, shape=None, nonlinearity="relu", **kwargs) -> Tensor:
     """U(±√2·√(3 / fan_in)) of `shape`, (fan_in, fan_out) by default (He et al. 2015, arXiv:1502.01852, eq. 10)."""
-    bound = _relu_gain(nonlinearity) * math.sqrt(3 / fan_in)
+    bound = _relu_gain(nonlinearity) * math.sqrt(3 / _fan(fan_in))
     return rand(*(shape or (fan_in, fan_out)), low=-bound, high=bound, **kwargs)
 
 
 def kaiming_normal(fan_in: int, fan_out: int, shape=None, nonlinearity="relu", **kwargs) -> Tensor:
     """N(0, std = √2 / √fan_in) of `shape`, (fan_in, fan_out) by default (He et al. 2015, arXiv:1502.01852, eq. 10)."""
-    std = _relu_gain(nonlinearity) / math.sqrt(fan_in)
+    std = _relu_gain(nonlinearity) / math.sqrt(_fan(fan_in))
     return randn(*(shape or (fan_in, fan_out)), std=std, **kwargs)
+
+
+def _fan(fan: int, name: str = "fan_in") -> int:
+    """`fan` as it came, or an error where there is nothing to divide by."""
+    if not fan > 0:
+        raise ValueError(f"{name} must be positive, got {fan}")
+    return fan
 
 
 def _relu_gain(nonlinearity: str) -> float:

@@ -37,6 +37,8 @@ MISTAKES = [
     (lambda: nn.RNN(4, 5, 0), ValueError, r"RNN needs .* for num_layers, got 0"),
     (lambda: nn.AttentionLayer(4, 0, 3), ValueError, r"AttentionLayer needs .* for num_head, got 0"),
     (lambda: nn.Transformer(4, 5, -1), ValueError, r"at least 0 for num_layers, got -1"),
+    (lambda: nn.ReLU().load_state_dict([1]), TypeError, r"load_state_dict takes what state_dict gave, .* got list"),
+    (lambda: nn.ReLU().to("float23"), TypeError, r'dtype must be .* such as "float32", got \'float23\''),
     (lambda: nn.Residual(3), TypeError, r"Residual takes a Module, got 3"),
     (lambda: nn.Dropout("half"), ValueError, r"probability in \[0, 1\), got 'half'"),
     (lambda: nn.Sequential([nn.ReLU()]), TypeError, r"argument 1 is a list; unpack it: Sequential\(\*modules\)"),

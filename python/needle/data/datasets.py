@@ -31,6 +31,10 @@ class Dataset:
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} must define __len__(self): the number of examples")
 
+    def __repr__(self) -> str:
+        known = type(self).__len__ is not Dataset.__len__
+        return f"{type(self).__name__}({f'{len(self):,} examples' if known else ''})"
+
     def apply_transforms(self, x: Any) -> Any:
         """`x` after every transform, in order; `x` itself where there are none."""
         for transform in self.transforms or ():

@@ -10,7 +10,7 @@ import numpy as np
 from ..device import Device
 from ..graph import Tensor
 from ..init import Generator
-from .datasets import as_generator, take
+from .datasets import Dataset, as_generator, take
 
 
 class Batch(tuple):
@@ -84,6 +84,12 @@ class DataLoader:
         self.generator = as_generator(seed)
         self._progress = Progress()  # of the epoch begun last
         self._resumes = False  # whether the next iter() goes on with that epoch
+
+    def __repr__(self) -> str:
+        data = repr(self.dataset) if isinstance(self.dataset, Dataset) else type(self.dataset).__name__
+        options = [f"batch_size={self.batch_size}"]
+        options += [f"{name}=True" for name in ("shuffle", "drop_last") if getattr(self, name)]
+        return f"DataLoader({data}, {', '.join(options)})"
 
     def __len__(self) -> int:
         """Batches in a whole epoch."""

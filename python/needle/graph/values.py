@@ -12,7 +12,7 @@ from weakref import ref
 
 import numpy as np
 
-from ..device import Device, NDArray, as_device, device_of, to_numpy
+from ..device import Device, NDArray, as_device, as_dtype, device_of, to_numpy
 
 _ndarray = np.ndarray
 _new = object.__new__  # on the hot path slots are set one by one: a call of __init__ would cost as much again
@@ -393,8 +393,11 @@ def numeric_array(device: Device, data, dtype):
         if isinstance(data, (list, tuple)) and "inhomogeneous" in str(error):
             raise ValueError("a Tensor needs rows of equal length, got a list whose rows differ in length") from None
         raise
+    except TypeError:
+        as_dtype(dtype)  # if that is what is wrong, it says so better
+        raise
     if array.dtype.kind not in "biufc" and dtype is not None:
-        raise TypeError(f"dtype must be one of numbers, got {dtype!r}")
+        as_dtype(dtype)
     if array.dtype.kind not in "biufc":
         raise TypeError(f"a Tensor holds numbers, got {_kind(data)} that NumPy reads as dtype {array.dtype}")
     return array

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from ..device import Device, as_device, to_numpy
+from ..device import Device, as_device, as_dtype, to_numpy
 from ..graph import Node, Tensor, leaf, plain_array
 
 
@@ -99,7 +99,7 @@ class Module:
 
         What they are afterwards has no `.grad`: make an optimizer after the conversion, not before.
         """
-        if dtype is not None and np.dtype(dtype).kind not in "fc":
+        if dtype is not None and as_dtype(dtype).kind not in "fc":
             raise TypeError(f"a Module can be converted to a floating dtype, got {np.dtype(dtype)}")
         for _, tensor in self._state():
             data = tensor.node.data
@@ -132,6 +132,8 @@ class Module:
         Raises KeyError if names are missing or unknown, ValueError for another shape, TypeError for another dtype.
         Nothing has changed when it raises.
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"load_state_dict takes what state_dict gave, a dict of arrays, got {type(state).__name__}")
         own = dict(self._state())
         missing, unexpected = own.keys() - state.keys(), state.keys() - own.keys()
         if missing or unexpected:
