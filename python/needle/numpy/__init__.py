@@ -12,6 +12,8 @@ import importlib
 import numpy as _numpy
 
 from . import constants, creation, cumulative, dispatch, elementwise, methods, reductions, ufunc_calls, ufuncs
+from . import along_axis, assignment, contraction, diagonals, differences, joining, padding, polynomials, quantiles
+from . import ranges, selection, shapes, sorting, statistics
 from .creation import (
     array,
     asanyarray,

@@ -70,14 +70,15 @@ def _face(rule: Callable, plain: Callable) -> Callable:
 
 def _with_out(rule: Callable) -> Callable:
     """`rule`, whose result goes into `out` where one is given."""
-    names = list(inspect.signature(rule).parameters)
-    if "out" not in names:
+    parameters = inspect.signature(rule).parameters
+    if "out" not in parameters:
         return rule
-    place = names.index("out")
+    by_keyword_only = parameters["out"].kind is inspect.Parameter.KEYWORD_ONLY
+    place = None if by_keyword_only else list(parameters).index("out")
 
     @functools.wraps(rule)
     def complete(*args, **kwargs):
-        if len(args) > place:
+        if place is not None and len(args) > place:
             args, out = (*args[:place], None, *args[place + 1 :]), args[place]
         elif "out" in kwargs:
             out = kwargs.pop("out")
@@ -142,7 +143,7 @@ def as_tensors(values: Iterable) -> list[Tensor]:
 def plain(value):
     """The value of a Tensor as an array, also within tuples, lists and dicts; all else as it is."""
     if isinstance(value, Tensor):
-        return value.node.realize_cached_data().view(np.ndarray)
+        return np.asarray(value.node.realize_cached_data())  # inside `vmap`, where there is another for each: an error
     if isinstance(value, (list, tuple)) and holds_tensor(value):
         return type(value)(map(plain, value))
     if isinstance(value, dict):

@@ -93,9 +93,17 @@ def _is_plain(entry) -> bool:
     return entry is None or entry is ... or isinstance(entry, slice)
 
 
-def _numbers_of_examples(size: int, count: int):
+def numbers_of_examples(size: int, count: int):
     """0 … size-1, to stand before index arrays that broadcast to `count` axes."""
     return np.arange(size).reshape(size, *(1,) * count)
+
+
+def behind_examples(place: int, count: int, ndim: int, inverse: bool = False) -> tuple[int, ...]:
+    """The order of axes in which the `count` axes of advanced indices, which came to the front with the batch, go
+    `place` axes further back, where an example has them; or, if `inverse`, to the front from there."""
+    first, second = (place, count) if inverse else (count, place)
+    middle = (*range(1 + first, 1 + first + second), *range(1, 1 + first))
+    return (0, *middle, *range(1 + first + second, ndim))
 
 
 class GetItem(Indexed):
@@ -130,13 +138,8 @@ class GetItem(Indexed):
         tensors = self.each_by_its_own(size, count, tensors, batched)
         if not in_a:
             return moveaxis(GetItem(self.index)(a, *tensors), place or 0, 0)
-        out = GetItem((_numbers_of_examples(size, count), *self.index))(a, *tensors)
-        if place:  # the example's advanced axes came to the front with the batch
-            out = permute(
-                out,
-                (0, *range(count + 1, count + 1 + place), *range(1, count + 1), *range(count + 1 + place, out.ndim)),
-            )
-        return out
+        out = GetItem((numbers_of_examples(size, count), *self.index))(a, *tensors)
+        return permute(out, behind_examples(place, count, out.ndim)) if place else out
 
 
 class Scatter(Indexed):
@@ -148,14 +151,12 @@ class Scatter(Indexed):
         self.index, self.shape = index, tuple(shape)
 
     def compute(self, g, *tensors):
-        out = np.zeros_like(g, shape=self.shape)
+        out = np.zeros_like(g, shape=self.shape, order="C")
         index = self.filled(tensors)
         if self.is_basic():
             out[index] = g
-        elif len(index) == 1 and index[0].dtype != bool and g.size:
-            _add_rows(out, index[0], g)
         else:
-            np.add.at(out, index, g)
+            _add_at(out, index, g)
         return out
 
     def gradient(self, out_grad, node):
@@ -178,16 +179,28 @@ class Scatter(Indexed):
         if not any(batched[1:]):
             return Scatter((slice(None), *self.index), shape)(moveaxis(g, 0, count) if place is None else g, *tensors)
         if place:
-            g = permute(
-                g, (0, *range(1 + place, 1 + place + count), *range(1, 1 + place), *range(1 + place + count, g.ndim))
-            )
+            g = permute(g, behind_examples(place, count, g.ndim, inverse=True))
         tensors = self.each_by_its_own(size, count, tensors, batched[1:])
-        return Scatter((_numbers_of_examples(size, count), *self.index), shape)(g, *tensors)
+        return Scatter((numbers_of_examples(size, count), *self.index), shape)(g, *tensors)
 
 
 def _all_of(put, shape, indices) -> Tensor:
     """Where `put` (a Scatter or PutAlongAxis) puts something."""
     return put(np.ones(shape, bool), *indices)
+
+
+def _add_at(out, index, g) -> None:
+    """out[index] += g, with what is named twice adding up."""
+    arrays = [entry for entry in index if hasattr(entry, "dtype")]
+    if all(array.dtype == bool for array in arrays):  # masks name each element once
+        out[index] = g
+    elif len(index) == 1 and out.ndim > 1 and g.size:
+        _add_rows(out, index[0], g)
+    elif out.ndim == 1 or g.size * 4 < out.size:
+        np.add.at(out, index, g)
+    else:  # numpy.add.at is several times faster with one index array
+        places = np.arange(out.size).reshape(out.shape)[index]
+        np.add.at(out.reshape(-1), places.ravel(), np.broadcast_to(g, places.shape).ravel())
 
 
 def _add_rows(out, rows, g) -> None:
@@ -271,6 +284,12 @@ class PutAlongAxis(TensorOp):
 
 def get_item(a: Tensor, index) -> Tensor:
     """a[index], for ints, slices with steps, None, `...`, integer and boolean arrays and Tensors, and mixes of them."""
+    index, tensors = parsed(index)
+    return GetItem(index)(a, *tensors)
+
+
+def parsed(index) -> tuple[tuple, list[Tensor]]:
+    """The static part of an index, with `PLACE` where an index Tensor stood, and the index Tensors."""
     entries = index if isinstance(index, tuple) else (index,)
     static, tensors = [], []
     for entry in entries:
@@ -283,7 +302,7 @@ def get_item(a: Tensor, index) -> Tensor:
             static.append(int(entry))
         else:
             static.append(entry)
-    return GetItem(tuple(static))(a, *tensors)
+    return tuple(static), tensors
 
 
 def take_along_axis(a: Tensor, indices: Tensor, axis: int) -> Tensor:

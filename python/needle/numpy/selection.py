@@ -1,0 +1,235 @@
+"""Elements picked: by index, by a condition, or one of several choices."""
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from .. import ops
+from ..graph import Tensor, leaf
+from ..ops.assignment import set_item
+from .dispatch import as_tensor, as_tensors, implements, plain
+from .joining import parts
+from .shapes import moved, ravel
+
+
+def along(axis: int, index) -> tuple:
+    """The index that has `index` for one axis, and all of the others."""
+    return (*(slice(None),) * axis, index)
+
+
+@implements(np.take)
+def take(a, indices, axis=None, out=None, mode="raise") -> Tensor:
+    """The elements (or slices along `axis`) with the numbers `indices`; too large ones raise, or "clip" or "wrap"."""
+    a, indices = as_tensor(a), as_tensor(indices)
+    if indices.dtype.kind not in "iu":
+        indices = indices.astype(np.intp) if indices.size == 0 or indices.dtype == bool else _refused(indices)
+    if axis is None:
+        a, axis = ops.reshape(a, -1 if a.size else 0), 0
+    axis = normalize_axis_index(axis, a.ndim)
+    n = a.shape[axis]
+    if mode != "raise":
+        indices = np.clip(indices, 0, n - 1) if mode == "clip" else np.mod(indices, n)
+    return ops.get_item(a, along(axis, indices))
+
+
+def _refused(indices):
+    raise TypeError(
+        f"Cannot cast array data from {indices.dtype!r} to dtype('int64') according to the rule 'safe': indices are "
+        "whole numbers"
+    )
+
+
+@implements(np.take_along_axis)
+def take_along_axis(arr, indices, axis=-1) -> Tensor:
+    """The elements along `axis` at `indices`, which broadcast along the other axes."""
+    arr, indices = as_tensor(arr), as_tensor(indices)
+    if axis is None:
+        if indices.ndim != 1:
+            raise ValueError("when axis=None, `indices` must have a single dimension.")
+        arr, axis = ops.reshape(arr, -1 if arr.size else 0), 0
+    if indices.ndim != arr.ndim:
+        raise ValueError("`indices` and `arr` must have the same number of dimensions")
+    return ops.take_along_axis(arr, indices, normalize_axis_index(axis, arr.ndim))
+
+
+@implements(np.choose)
+def choose(a, choices, out=None, mode="raise") -> Tensor:
+    """For each element of a, the number of a choice, that choice's element."""
+    numbers = plain(a)
+    return moved(lambda *places: np.choose(numbers, places, mode=mode), *_operands(choices))
+
+
+def _operands(values) -> list[Tensor]:
+    """Choices as Tensors; numbers take the dtype of Tensors, where there are any, within its kind."""
+    return as_tensors(values) if any(isinstance(value, Tensor) for value in values) else parts(values)
+
+
+@implements(np.compress)
+def compress(condition, a, axis=None, out=None) -> Tensor:
+    """The slices along `axis` (elements of the flattened array for None) where the condition holds."""
+    a, condition = as_tensor(a), np.asarray(plain(condition))
+    if condition.ndim != 1:
+        raise ValueError("condition must be a 1-d array")
+    if axis is None:
+        a, axis = ravel(a), 0
+    return ops.get_item(a, along(normalize_axis_index(axis, a.ndim), np.flatnonzero(condition)))
+
+
+@implements(np.extract)
+def extract(condition, arr) -> Tensor:
+    """The elements where the condition holds, in flat order."""
+    return ops.get_item(ravel(as_tensor(arr)), np.flatnonzero(plain(condition)))
+
+
+@implements(np.where)
+def where(condition, x=None, y=None, /):
+    """x where the condition holds, else y; without x and y, where that is."""
+    if x is None and y is None:
+        return tuple([leaf(places) for places in np.nonzero(plain(condition))])
+    if x is None or y is None:
+        raise ValueError("either both or neither of x and y should be given")
+    condition = as_tensor(condition)
+    condition = condition if condition.dtype == bool else condition.astype(bool)
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):
+        return ops.where(condition, as_tensor(x), as_tensor(y))
+    return ops.where(condition, *as_tensors((x, y)))
+
+
+@implements(np.select)
+def select(condlist, choicelist, default=0) -> Tensor:
+    """The element of the first choice whose condition holds; the default where none does."""
+    if len(condlist) != len(choicelist):
+        raise ValueError("list of cases must be same length as list of conditions")
+    if not len(condlist):
+        raise ValueError("select with an empty condition list is not possible")
+    conditions = parts(condlist)
+    for i, condition in enumerate(conditions):
+        if condition.dtype != bool:
+            raise TypeError(f"invalid entry {i} in condlist: should be boolean ndarray")
+    *choices, result = _operands([*choicelist, default])
+    shape = np.broadcast_shapes(*[x.shape for x in (*conditions, *choices)])
+    for condition, choice in zip(conditions[::-1], choices[::-1]):
+        result = ops.where(condition, choice, result)
+    return result if result.shape == shape else ops.broadcast_to(result, shape)
+
+
+@implements(np.piecewise)
+def piecewise(x, condlist, funclist, *args, **kw) -> Tensor:
+    """f(x) with the function (or number) of the last condition that holds; one more is for where none does, else 0."""
+    x = as_tensor(x)
+    n = len(funclist)
+    if not isinstance(condlist, (list, tuple)) or (
+        len(condlist) and not isinstance(condlist[0], (list, Tensor, np.ndarray)) and x.ndim
+    ):
+        condlist = [condlist] if as_tensor(condlist).ndim == x.ndim else list(condlist)
+    conditions = [as_tensor(condition).astype(bool) for condition in condlist]
+    if n == len(conditions) + 1:
+        conditions.append(ops.logical_not(_any(conditions)))
+    elif n != len(conditions):
+        n_conditions = len(conditions)
+        raise ValueError(f"piecewise takes {n_conditions} or {n_conditions + 1} functions, got {n}")
+    result = leaf(np.zeros(x.shape, x.dtype))
+    for condition, function in zip(conditions, funclist):
+        condition = ops.broadcast_to(condition, x.shape)
+        result = _piece(x, condition, function, result, args, kw)
+    return result
+
+
+def _any(conditions) -> Tensor:
+    total = conditions[0]
+    for condition in conditions[1:]:
+        total = ops.logical_or(total, condition)
+    return total
+
+
+def _piece(x: Tensor, condition: Tensor, function, result: Tensor, args, kw) -> Tensor:
+    """`result`, with f(x) where the condition holds; f is given those elements only, as NumPy does, where they are
+    known (inside `vmap` they are not)."""
+    if not callable(function):
+        return ops.where(condition, as_tensor(function).astype(result.dtype), result)
+    if not isinstance(condition.node.data, np.ndarray):
+        return ops.where(condition, as_tensor(function(x, *args, **kw)).astype(result.dtype), result)
+    if not condition.node.data.any():
+        return result
+    from_there = as_tensor(function(ops.get_item(x, condition), *args, **kw))
+    return set_item(result, condition, from_there)
+
+
+@implements(np.unique)
+def unique(
+    ar, return_index=False, return_inverse=False, return_counts=False, axis=None, *, equal_nan=True, sorted=True
+):
+    """The different elements (or slices along `axis`) in order: picked from where each comes first."""
+    ar = as_tensor(ar)
+    found = np.unique(plain(ar), True, return_inverse, return_counts, axis, equal_nan=equal_nan)
+    values = take(ar, found[1], axis)
+    others = [leaf(array) for array in found[1 if return_index else 2 :]]
+    return (values, *others) if others else values
+
+
+@implements(np.trim_zeros)
+def trim_zeros(filt, trim="fb", axis=None) -> Tensor:
+    """Without the zeros at the front ("f") and back ("b") along `axis`, all axes by default."""
+    if set(trim.lower()) - {"f", "b"}:
+        raise ValueError(f"unexpected character(s) in `trim`: {trim!r}")
+    if not isinstance(filt, Tensor):
+        filt = as_tensor(filt)
+    places = np.argwhere(plain(filt))
+    if len(places):
+        start, stop = places.min(0), places.max(0) + 1
+    else:
+        start = stop = np.array(filt.shape if "f" in trim.lower() else (0,) * filt.ndim)
+    axes = range(filt.ndim) if axis is None else normalize_axis_tuple(axis, filt.ndim)
+    index = [
+        slice(start[i] if "f" in trim.lower() else None, stop[i] if "b" in trim.lower() else None)
+        if i in axes
+        else slice(None)
+        for i in range(filt.ndim)
+    ]
+    return ops.get_item(filt, tuple(index))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Values put in the place of others
+
+
+@implements(np.clip)
+def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None, dtype=None) -> Tensor:
+    """Held between two bounds, which broadcast; on a bound the derivative is that of a."""
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    numbers = (int, float, np.generic, type(None))
+    if isinstance(a, Tensor) and isinstance(low, numbers) and isinstance(high, numbers) and not a.dtype.kind == "b":
+        if a.dtype.kind == "f" or all(x is None or isinstance(x, (int, np.integer)) for x in (low, high)):
+            return ops.clip(a, low, high)
+    a, *bounds = as_tensors([a, *[x for x in (low, high) if x is not None]])
+    if low is not None:
+        a = ops.where(ops.less(a, bounds[0]), bounds[0], a)
+    if high is not None:
+        a = ops.where(ops.greater(a, bounds[-1]), bounds[-1], a)
+    return a
+
+
+@implements(np.nan_to_num)
+def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None) -> Tensor:
+    """With numbers in the place of nan, inf and -inf: by default 0 and the largest and smallest that the dtype has."""
+    given, x = x, as_tensor(x)
+    if x.dtype.kind == "c":
+        parts_ = [nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x))]
+        result = (parts_[0] + parts_[1] * 1j).astype(x.dtype)
+    elif x.dtype.kind == "f":
+        limits = np.finfo(x.dtype)
+        result = ops.where(np.isnan(x), nan, x)
+        result = ops.where(np.isposinf(x), limits.max if posinf is None else posinf, result)
+        result = ops.where(np.isneginf(x), limits.min if neginf is None else neginf, result)
+    else:
+        result = x.copy()
+    if copy or not isinstance(given, Tensor):
+        return result
+    given[...] = result
+    return given
+
+
+@implements(np.real_if_close)
+def real_if_close(a, tol=100) -> Tensor:
+    """The real part, if all imaginary parts are within `tol` machine epsilons of 0 (or within `tol`, if below 1)."""
+    a = as_tensor(a)
+    return np.real(a) if a.dtype.kind == "c" and not np.iscomplexobj(np.real_if_close(plain(a), tol)) else a
