@@ -136,6 +136,15 @@ def test_the_derivative_by_hand_is_used_in_every_mode(f, first, second):
 
 
 @pytest.mark.parametrize("f, first, second", CUSTOM.values(), ids=CUSTOM)
+def test_the_derivative_by_hand_is_used_in_series_and_laplacians(f, first, second):
+    x, y = 0.7, 1.3
+    series = ndl.jet(f, (x, y), ([1.0, 0.0, 0.0], [0.0, 0.0, 0.0]))[1]
+    third = ndl.grad(ndl.grad(ndl.grad(f)))(x, y)
+    assert series == pytest.approx([first(x, y)[0], second(x, y), third])
+    assert ndl.laplacian(lambda x: f(x[0], y) * x[1])(np.array([x, 2.0])) == pytest.approx(2 * second(x, y))
+
+
+@pytest.mark.parametrize("f, first, second", CUSTOM.values(), ids=CUSTOM)
 def test_the_derivative_by_hand_is_used_in_batches(f, first, second):
     xs = np.array([0.1, 0.5, 0.9])
     for index in (0, 1):
@@ -153,12 +162,27 @@ def test_outer_derivatives_flow_through_what_a_custom_gradient_closes_over():
     assert (x.grad.numpy(), w.grad.numpy()) == (7.0, 2.0)
 
 
+def test_outer_derivatives_flow_through_what_a_custom_jvp_closes_over():
+    w = ndl.Tensor(3.0)
+    f = ndl.custom_jvp(lambda x: x * w * w)
+    f.defjvp(lambda primals, tangents: (primals[0] * w * w, tangents[0] * 7))
+    x = ndl.Tensor(2.0)
+    f(x).backward()
+    assert (x.grad.numpy(), w.grad.numpy()) == (7.0, 12.0)
+
+
 def test_closing_over_what_a_forward_transform_follows_is_an_error_not_a_zero():
     def f(w):
         return ndl.custom_gradient(lambda x: (x * w, lambda g: g))(1.0)
 
     with pytest.raises(RuntimeError, match="pass it as an argument"):
         ndl.jvp(f, (2.0,), (1.0,))
+
+
+def with_rule(rule):
+    f = ndl.custom_jvp(lambda x: x)
+    f.defjvp(rule)
+    return f
 
 
 @pytest.mark.parametrize(
@@ -168,6 +192,9 @@ def test_closing_over_what_a_forward_transform_follows_is_an_error_not_a_zero():
         (lambda: ndl.grad(ndl.custom_gradient(lambda x, y: (x * y, lambda g: g)))(1.0, 2.0), "one adjoint for each"),
         (lambda: ndl.grad(lambda x: ndl.custom_gradient(lambda x: (x.sum(), lambda g: g))(x))(X), "adjoint of shape"),
         (lambda: ndl.custom_jvp(lambda x: x)(1.0), "without a rule"),
+        (lambda: ndl.grad(with_rule(lambda x, t: t))(1.0), "must return a pair"),
+        (lambda: ndl.grad(with_rule(lambda x, t: (x[0], np.ones(3))))(1.0), "tangent of shape .3,. for an output"),
+        (lambda: ndl.grad(with_rule(lambda x, t: (x[0], (t[0], t[0]))))(1.0), "of the output's structure"),
     ],
 )
 def test_rules_that_do_not_fit_are_named(wrong, message):

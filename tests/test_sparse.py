@@ -73,6 +73,24 @@ def test_tensors_are_taken_too():
     np.testing.assert_allclose(sparse_jacobian(lambda x: x * x, x).toarray(), np.diag([0, 2, 4]))
 
 
+def test_nothing_has_a_hessian_of_no_elements():
+    assert sparse_hessian(lambda x: (x**3).sum(), np.zeros(0)).shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (lambda: sparse_jacobian(ndl.sin, np.arange(3)), "^sparse_jacobian differentiates .* dtype int64"),
+        (lambda: sparse_jacobian(lambda x: "text", np.ones(3)), "given to sparse_jacobian returns .* str 'text'"),
+        (lambda: sparse_jacobian(lambda d: d["a"], {"a": np.ones(3)}), "x of sparse_jacobian .* got dict"),
+        (lambda: sparse_hessian(ndl.sin, np.ones(3)), r"^sparse_hessian .* one number.* shape \(3,\)"),
+    ],
+)
+def test_mistakes_are_named(wrong, message):
+    with pytest.raises(TypeError, match=message):
+        wrong()
+
+
 def test_a_missing_scipy_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "scipy.sparse", None)
     with pytest.raises(ModuleNotFoundError, match=r"needle-autodiff\[scipy\]"):

@@ -118,6 +118,27 @@ def test_the_same_kind_comes_out_as_went_in(x, kind, transform):
     assert type(result[1] if isinstance(result, tuple) else result) is kind
 
 
+INNER = {
+    "grad": lambda x: ndl.grad(lambda y: x * y**3)(3.0),
+    "grad of checkpoint": lambda x: ndl.grad(ndl.checkpoint(lambda y, c: x * c * y**3))(3.0, 2.0),
+    "vjp": lambda x: ndl.vjp(lambda y: x * y**3, 3.0)[1](1.0)[0],
+    "hessian": lambda x: ndl.hessian(lambda y: x * y**3)(3.0),
+    "jacobian": lambda x: ndl.jacobian(lambda y: x * y**3)(np.array([3.0])).sum(),
+    "linearize": lambda x: ndl.linearize(lambda y: x * y**3, 3.0)[1](1.0),
+    "root": lambda x: ndl.root(lambda y, a: a * y**3 - x, 3.0, 2.0),
+}
+
+
+@pytest.mark.parametrize("inner", INNER.values(), ids=INNER)
+def test_a_number_comes_out_also_where_an_inner_transform_closes_over_an_outer_variable(inner):
+    found = ndl.grad(inner)(2.0)
+    assert type(found) is np.float64
+    assert found == pytest.approx(ndl.numeric.central_difference(inner, 2.0))
+    weight = ndl.Tensor(1.5)
+    followed = ndl.grad(lambda x: inner(x) * weight)(2.0)  # but not where something outside is followed
+    assert type(followed) is ndl.Tensor and followed.requires_grad
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 def test_the_dtype_is_kept(dtype):
     x = np.ones(3, dtype)
@@ -309,6 +330,13 @@ def test_linearize_is_the_tangent_of_jvp():
         (lambda: ndl.vjp(lambda x: x * 2, X)[1](V[0]), ValueError, r"shape \(2, 3\) must have that shape, got \(3,\)"),
         (lambda: ndl.vjp(lambda x: (x, x), X)[1](V), ValueError, "structure of the output"),
         (lambda: ndl.vjp(net), TypeError, "at least one primal"),
+        (lambda: ndl.jvp(net, (), ()), TypeError, "primals of jvp must be a tuple .* got none"),
+        (lambda: ndl.jvp(lambda x: x * 2, (3,), (1.0,)), TypeError, "jvp differentiates .* dtype int64 .* not zero"),
+        (
+            lambda: ndl.vmap(lambda i, t: ndl.jvp(lambda x: x * 2, (i,), (t,))[1])(np.arange(3), np.ones(3)),
+            TypeError,
+            "jvp differentiates .* dtype int64 .* not zero",
+        ),
     ],
 )
 def test_mistakes_are_named(wrong, kind, message):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..adjoint import Pullback, follow, recording
+from ..adjoint import Pullback, follow, recording, retire
 from ..graph import Node, Tensor, new_handle
 from ..ops.tuples import make_tuple
 from .batch import vmap
@@ -38,6 +38,7 @@ class CustomGradient(FunctionOp):
             stand_ins = [follow(argument.node) for argument in self.arguments(node.inputs)]
             results, pull_back = self.rule([new_handle(stand_in) for stand_in in stand_ins])
         by_hand = pull_back(list(out_grad))
+        retire(stand_ins)
         return (*by_hand, *self.pull(results, stand_ins, out_grad)[len(stand_ins) :])
 
     def batched(self, axes):
@@ -146,8 +147,12 @@ class CustomTangent(FunctionOp):
         with recording():
             directions = [follow(_zeros(p).node) for p in primals]
             _, tangents = self.rule(primals, [new_handle(direction) for direction in directions])
+        retire(directions)
         adjoints = Pullback([t.node for t in tangents], directions)(list(out_grad))
-        return (*adjoints, *[None] * len(self.closed))
+        if not self.closed:
+            return tuple(adjoints)
+        stand_ins, results = self.run_again(node)  # the rule says nothing of what is closed over: that is done as ever
+        return (*adjoints, *self.pull(results, stand_ins, out_grad)[len(primals) :])
 
     def batched(self, axes):
         rule = self.rule
@@ -200,13 +205,21 @@ class custom_jvp:
 
         def make(flat, closed):
             def rule(primals, tangents):
-                out, tangent = forward(tree.inside(primals, []), tree.inside(tangents, []))
-                outs, derivatives = Tree(out), Tree(tangent)
+                pair = forward(tree.inside(primals, []), tree.inside(tangents, []))
+                if not (isinstance(pair, (tuple, list)) and len(pair) == 2):
+                    raise TypeError(f"a jvp rule must return a pair (output, tangent), got {type(pair).__name__}")
+                outs, derivatives = map(Tree, pair)
                 if not outs.matches(derivatives):
                     raise TypeError(
                         f"a jvp rule must return a tangent of the output's structure {outs}, got {derivatives}"
                     )
-                return [[tensor_of(v, "a jvp rule's result") for v in part.leaves] for part in (outs, derivatives)]
+                both = [[tensor_of(v, "a jvp rule's result") for v in part.leaves] for part in (outs, derivatives)]
+                for out, tangent in zip(*both, strict=True):
+                    if out.shape != tangent.shape:
+                        raise ValueError(
+                            f"a jvp rule gave a tangent of shape {tangent.shape} for an output of shape {out.shape}"
+                        )
+                return both
 
             return CustomTangent(flat, rule, closed)
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from ..adjoint import Primal, Pullback, follow, recording
+from ..adjoint import Primal, Pullback, follow, recording, retire
 from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, call, carrying, frame, handle, is_carrying, new_handle
 from ..ops.elementwise import add, multiply
 from ..ops.reductions import summation
@@ -122,6 +122,7 @@ def transposed_gradient(op: Op, node: Primal, tangents: list[Tensor | None]) -> 
     with recording():
         w = make_tuple(*map(handle, leaves)) if several else handle(leaves[0])
         partials = op.gradient_as_tuple(w, node)
+        retire(leaves)
         products = [
             summation(multiply(partial, tangent))
             for partial, tangent in zip(partials, tangents, strict=True)
@@ -176,7 +177,12 @@ def jvp(fun: Callable, primals, tangents, has_aux: bool = False):
     >>> jvp(lambda x: x**3, (2.0,), (1.0,))
     (np.float64(8.0), np.float64(12.0))
     """
-    arguments = _checked(primals, tangents, "jvp")
+    return push_forward(fun, primals, tangents, "jvp", has_aux)
+
+
+def push_forward(fun: Callable, primals, tangents, name: str, has_aux: bool = False):
+    """`jvp` on behalf of the transform `name`, which errors are to speak of."""
+    arguments = _checked(primals, tangents, name)
     tree, values, derivatives, aux = push(fun, arguments, arguments.tangents, has_aux)
     values, derivatives = _hand_back(tree, values, derivatives, arguments)
     return (values, derivatives, hand_back(Tree(aux), arguments.tensors_came)) if has_aux else (values, derivatives)
@@ -198,6 +204,8 @@ def _checked(primals, tangents, name: str) -> Arguments:
     for value, what in ((primals, "primals"), (tangents, "tangents")):
         if not isinstance(value, (tuple, list)):
             raise TypeError(f"{what} of {name} must be a tuple with one entry an argument, got {type(value).__name__}")
+    if not primals:
+        raise TypeError(f"primals of {name} must be a tuple with one entry an argument, got none")
     arguments = Arguments(tuple(primals), {}, tuple(range(len(primals))), name)
     ours, theirs = Tree(tuple(primals)), Tree(tuple(tangents))
     if not ours.matches(theirs):
@@ -207,14 +215,27 @@ def _checked(primals, tangents, name: str) -> Arguments:
         tangent = tensor_of(value, f"tangents of {name}")
         if tangent.shape != primal.data.shape:
             raise ValueError(
-                f"the tangent of a primal of shape {primal.data.shape} must have that shape, got {tangent.shape}"
+                f"the tangent given to {name} for a primal of shape {primal.data.shape} must have that shape, "
+                f"got {tangent.shape}"
             )
         kind = primal.data.dtype
+        if kind.kind not in "fc" and _is_moved(tangent.node):
+            raise TypeError(
+                f"{name} differentiates with respect to floating-point numbers, but a primal of dtype {kind} has a "
+                "tangent that is not zero; convert the primal first, e.g. float(x) or x.astype(float)"
+            )
         if kind.kind in "fc" and tangent.dtype != kind:
             tangent = tangent.astype(kind)
         arguments.tangents.append(tangent.node if kind.kind in "fc" else None)
     arguments.tensors_came |= any(isinstance(value, Tensor) for value in theirs.leaves)
     return arguments
+
+
+def _is_moved(tangent: Node) -> bool:
+    """Whether a tangent is other than zero, inside of `vmap` for any of the examples."""
+    while tangent.level:
+        tangent = tangent.payload if hasattr(tangent, "payload") else tangent.primal
+    return bool(np.any(tangent.data))
 
 
 def linearize(fun: Callable, *primals):
@@ -226,6 +247,8 @@ def linearize(fun: Callable, *primals):
     >>> tangent(1.0), tangent(2.0)
     (np.float64(12.0), np.float64(24.0))
     """
+    if not primals:
+        raise TypeError("linearize needs at least one primal: linearize(fun, x, ...)")
     arguments = Arguments(primals, {}, tuple(range(len(primals))), "linearize")
     tree, tensors, _, pullback = pull(fun, arguments, has_aux=False)
 

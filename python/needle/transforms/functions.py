@@ -7,7 +7,7 @@ still flows through them.
 
 from collections.abc import Callable
 
-from ..adjoint import Pullback, follow, recording
+from ..adjoint import Pullback, follow, recording, retire
 from ..graph import (
     Node,
     Tensor,
@@ -60,7 +60,9 @@ class FunctionOp(TensorTupleOp):
         """Run the function on stand-ins for its arguments, recorded; returns these and the results."""
         with recording():
             stand_ins = [follow(argument.node) for argument in self.arguments(node.inputs)]
-            return stand_ins, self.fun([new_handle(stand_in) for stand_in in stand_ins])
+            results = self.fun([new_handle(stand_in) for stand_in in stand_ins])
+        retire(stand_ins)
+        return stand_ins, results
 
     def pull(self, results: list[Tensor], arguments: list[Node], out_grad) -> list[Tensor | None]:
         """The adjoints of `arguments` and of what is closed over, from those of the results."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..adjoint import Pullback, follow, recording
+from ..adjoint import Pullback, follow, recording, retire
 from ..graph import Node, Tensor, handle, new_handle
 from ..ops.tuples import make_tuple
 from .batch import one_by_one
@@ -56,6 +56,7 @@ class _Solution(FunctionOp):
         with recording():
             xs, ps = [follow(x.node) for x in xs], [follow(p.node) for p in ps]
             ys = self.equation([new_handle(x) for x in xs], [new_handle(p) for p in ps])
+        retire([*xs, *ps])
         return xs, ps, [y.node for y in ys]
 
 

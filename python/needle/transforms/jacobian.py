@@ -11,8 +11,8 @@ from ..graph import Node, Tensor, frame, new_handle, special
 from ..ops.elementwise import conjugate
 from ..ops.movement import moveaxis, reshape
 from .batch import Batched, batch_first
-from .forward import jvp, push, push_along
-from .reverse import grad, outcome, pull
+from .forward import push, push_along, push_forward
+from .reverse import gradient_of, outcome, pull
 from .trees import Arguments, Tree, hand_back, of_kind
 
 Block = Tensor | None  # of the Jacobian, of shape out.shape + in.shape; None for zeros
@@ -42,12 +42,16 @@ def jacrev(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
            [0., 4.]])
     """
 
+    return _jacrev(fun, argnums, has_aux, "jacrev")
+
+
+def _jacrev(fun: Callable, argnums, has_aux: bool, name: str) -> Callable:
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
-        arguments = Arguments(args, kwargs, argnums, "jacrev")
+        arguments = Arguments(args, kwargs, argnums, name)
         arguments.require_real_kind()
         tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
-        result = _assemble(arguments, tree, tensors, rows(pullback, tensors, "jacrev"))
+        result = _assemble(arguments, tree, tensors, rows(pullback, tensors, name))
         return (result, outcome(arguments, tree, aux, pullback)[1]) if has_aux else result
 
     return wrapped
@@ -95,9 +99,13 @@ def jacobian(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
            [2., 5.]])
     """
 
+    return _jacobian(fun, argnums, has_aux, "jacobian")
+
+
+def _jacobian(fun: Callable, argnums, has_aux: bool, name: str) -> Callable:
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
-        arguments = Arguments(args, kwargs, argnums, "jacobian")
+        arguments = Arguments(args, kwargs, argnums, name)
         arguments.require_real_kind()
         tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
         complex_in, complex_out = (
@@ -105,9 +113,9 @@ def jacobian(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
         )
         reverse = sum(x.size for x in tensors) <= sum(node.data.size for node in arguments.nodes)
         if complex_in or (reverse and not complex_out):
-            blocks = rows(pullback, tensors, "jacobian")
+            blocks = rows(pullback, tensors, name)
         else:
-            _, blocks = columns(lambda tangents: (None, push_along(pullback, tangents)), arguments.nodes, "jacobian")
+            _, blocks = columns(lambda tangents: (None, push_along(pullback, tangents)), arguments.nodes, name)
         result = _assemble(arguments, tree, tensors, blocks)
         return (result, outcome(arguments, tree, aux, pullback)[1]) if has_aux else result
 
@@ -126,7 +134,7 @@ def hessian(fun: Callable, argnums=0) -> Callable:
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return functools.wraps(fun)(jacobian(jacrev(fun, argnums), argnums))
+    return functools.wraps(fun)(_jacobian(_jacrev(fun, argnums, False, "hessian"), argnums, False, "hessian"))
 
 
 def hvp(fun: Callable, primals, tangents):
@@ -145,7 +153,7 @@ def hvp(fun: Callable, primals, tangents):
     (array([ 3., 12.]), array([6., 0.]))
     """
     several = isinstance(primals, (tuple, list)) and len(primals) > 1
-    return jvp(grad(fun, tuple(range(len(primals))) if several else 0), primals, tangents)
+    return push_forward(gradient_of(fun, tuple(range(len(primals))) if several else 0, "hvp"), primals, tangents, "hvp")
 
 
 # --------------------------------------------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Box, Frame, Node, Op, Tensor, call, carrying, frame, is_carrying, new_handle
-from ..ops.elementwise import square
+from ..graph import Box, Frame, Node, Op, Tensor, TensorTuple, call, carrying, frame, is_carrying, new_handle
+from ..ops.elementwise import add, square
 from ..ops.kinds import Elementwise
 from ..ops.reductions import summation
 from ..ops.series import Unit, times, total
+from ..ops.tuples import make_tuple
 from .batch import Batched
 from .curvature import PushCurvature
 from .forward import primal_of, tangent_of, zeros_like
@@ -30,9 +31,9 @@ class Directions:
 
     def sum(self, node: Node) -> Tensor:
         """The sum over all directions."""
-        if node.level == self.frame.level:
-            return summation(new_handle(node.payload), 0)
-        return new_handle(node) * self.count
+        mine = node.level == self.frame.level
+        value = new_handle(node.payload if mine else node)
+        return _each(lambda item: summation(item, 0) if mine else item * self.count, value)
 
 
 class Curved(Box):
@@ -78,7 +79,7 @@ class Curved(Box):
         if mixed is None:
             return tangent, along
         summed = self.directions.sum(mixed)
-        return tangent, (summed if along is None else new_handle(along) + summed).node
+        return tangent, (summed if along is None else _each(add, new_handle(along), summed)).node
 
     def _is_plain(self, out: Node, slope: Tensor, bend: Tensor, tangent: Node, curvature: Node | None) -> bool:
         """Whether all is of one shape and dtype, and no other transform looks on: then one op does it."""
@@ -103,6 +104,13 @@ class Curved(Box):
         across = None if bend is None else bend * self.directions.sum(square(tangent).node)
         pair = times(slope, tangent), total(along, across)
         return [None if term is None else fitted(term, out) for term in pair]
+
+
+def _each(function: Callable, *values):
+    """`function` of Tensors, or of the items of TensorTuples, one by one."""
+    if not isinstance(values[0], TensorTuple):
+        return function(*values)
+    return make_tuple(*[function(*items) for items in zip(*values, strict=True)])
 
 
 def laplacian(fun: Callable) -> Callable:

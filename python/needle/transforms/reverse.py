@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import numpy as np
 
-from ..adjoint import Pullback, follow, recording
+from ..adjoint import Pullback, follow, recording, retire
 from ..graph import Node, Tensor, new_handle, transforming
 from ..ops.elementwise import conjugate
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
@@ -26,6 +26,7 @@ def pull(fun: Callable, arguments: Arguments, has_aux: bool):
             out = arguments.call(fun, inputs)
     finally:
         _nested.reset(token)
+        retire(inputs)
     out, aux = split_aux(out, arguments.name) if has_aux else (out, None)
     tree = Tree(out)
     tensors = [tensor_of(value, f"what the function given to {arguments.name} returns") for value in tree.leaves]
@@ -111,6 +112,11 @@ def grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
     return _gradient_of(fun, argnums, has_aux, "grad", pick)
 
 
+def gradient_of(fun: Callable, argnums, name: str) -> Callable:
+    """`grad` on behalf of the transform `name`, which errors are to speak of."""
+    return _gradient_of(fun, argnums, False, name, lambda value, gradient: gradient)
+
+
 def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callable) -> Callable:
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
@@ -126,16 +132,20 @@ def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callabl
     return wrapped
 
 
+_INSTEAD = {"hvp": "hessian", "sparse_hessian": "hessian"}
+
+
 def _require_number(tree: Tree, tensors: list[Tensor], name: str) -> None:
+    instead = _INSTEAD.get(name, "jacrev or vjp")
     if len(tensors) != 1 or tree.leaves[0] is None:
         raise TypeError(
             f"{name} differentiates a function that returns one number, this one returned {len(tensors)} values "
-            f"({tree}); use jacrev or vjp"
+            f"({tree}); use {instead}"
         )
     if tensors[0].shape != ():
         raise TypeError(
             f"{name} differentiates a function that returns one number, this one returned shape {tensors[0].shape}; "
-            "use jacrev or vjp, or return a sum"
+            f"use {instead}, or return a sum"
         )
     if tensors[0].dtype.kind == "c":
         raise TypeError(f"{name} differentiates a real-valued function, this one returned a complex number; use vjp")

@@ -14,7 +14,7 @@ from .. import ops
 from ..graph import Box, Node, Op, Tensor, call, frame, new_handle, special
 from .batch import vmap
 from .forward import jvp
-from .reverse import grad
+from .reverse import gradient_of
 from .trees import node_of, tensor_of
 
 
@@ -184,11 +184,26 @@ def _all_on_all(rows: list, out):
 
 def sparsity(fun: Callable, x):
     """Which elements of fun(x) depend on which elements of x: a boolean SciPy CSR array of shape (out.size, x.size)."""
+    return _sparsity(fun, x, "sparsity")
+
+
+def _point(x, name: str) -> Node:
+    """The node of x, an array of numbers that have derivatives."""
+    node = node_of(x, f"x of {name}").detached()
+    if node.data.dtype.kind not in "fc":
+        raise TypeError(
+            f"{name} differentiates with respect to floating-point numbers, got dtype {node.data.dtype}; convert x "
+            "first, e.g. x.astype(float)"
+        )
+    return node
+
+
+def _sparsity(fun: Callable, x, name: str):
     sparse = _scipy_sparse()
-    node = node_of(x, "x").detached()
-    with special(), frame("sparsity") as mine:
+    node = _point(x, name)
+    with special(), frame(name) as mine:
         box = Depends(mine, node, sparse.eye_array(node.data.size, dtype=bool, format="csr"))
-        out = tensor_of(fun(new_handle(box)), "what the function returns").node
+        out = tensor_of(fun(new_handle(box)), f"what the function given to {name} returns").node
         size = out.data.size
         rows = out.rows if out.level == mine.level else sparse.csr_array((size, node.data.size), dtype=bool)
     rows.sum_duplicates()
@@ -244,7 +259,7 @@ def sparse_jacobian(fun: Callable, x, pattern=None):
     array([[2., 1., 0.],
            [0., 3., 2.]])
     """
-    return _compressed(fun, x, sparsity(fun, x) if pattern is None else pattern)
+    return _compressed(fun, x, pattern, "sparse_jacobian")
 
 
 def sparse_hessian(fun: Callable, x, pattern=None):
@@ -257,12 +272,13 @@ def sparse_hessian(fun: Callable, x, pattern=None):
     array([[ 6.,  0.],
            [ 0., 12.]])
     """
-    return sparse_jacobian(grad(fun), x, pattern)
+    return _compressed(gradient_of(fun, 0, "sparse_hessian"), x, pattern, "sparse_hessian")
 
 
-def _compressed(fun: Callable, x, pattern):
-    """The Jacobian with that pattern, from one batched pass with a direction for each colour."""
-    node = node_of(x, "x").detached()
+def _compressed(fun: Callable, x, pattern, name: str):
+    """The Jacobian with that pattern (found here if it is None), from one batched pass with a direction a colour."""
+    node = _point(x, name)
+    pattern = _sparsity(fun, x, name) if pattern is None else pattern
     colors = color_columns(pattern)
     count = int(colors.max(initial=-1)) + 1
     directions = np.zeros((count, node.data.size), node.data.dtype)
@@ -273,7 +289,8 @@ def _compressed(fun: Callable, x, pattern):
         return jvp(fun, (primal,), (direction,))[1]
 
     columns = vmap(push)(directions.reshape((count, *node.data.shape)))
-    columns = np.asarray(columns.node.data if isinstance(columns, Tensor) else columns).reshape(count, -1)
+    columns = np.asarray(columns.node.data if isinstance(columns, Tensor) else columns)
+    columns = columns.reshape(count, pattern.shape[0])
     rows = np.repeat(np.arange(pattern.shape[0]), np.diff(pattern.indptr))
     values = columns[colors[pattern.indices], rows] if count else np.zeros(0, node.data.dtype)
     return _scipy_sparse().csr_array((values, pattern.indices, pattern.indptr), shape=pattern.shape)

@@ -13,6 +13,7 @@ import numpy as np
 from ..graph import Box, Frame, Node, Op, Tensor, call, carrying, frame, is_carrying, new_handle
 from ..ops.kinds import BroadcastTo, Cast
 from ..ops.series import divided
+from ..ops.tuples import make_tuple
 from .forward import primal_of, tangent_of, zeros_like
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
@@ -95,7 +96,7 @@ def by_tangents(op: Op, primals: tuple[Node, ...], out: Node, terms: list[list],
             term = tangent_of(op, tuple(inputs), _series(inner, out, found[:k]), tangents)
             if k > 0 and term is not None:
                 term = term.terms[k - 1] if term.level == inner.level else None
-        found.append(None if term is None else divided(new_handle(term), k + 1).node)
+        found.append(_scaled(term, 1 / (k + 1)))
     return found
 
 
@@ -107,12 +108,22 @@ def _slope(inner: Frame, terms: list, like: Node) -> Node | None:
     """The series that begins with the first of the terms; None if all are zero."""
     if all(term is None for term in terms):
         return None
-    first = zeros_like(new_handle(like)).node if terms[0] is None else terms[0]
+    first = _zeros(like) if terms[0] is None else terms[0]
     return _series(inner, first, terms[1:])
 
 
+def _zeros(like: Node) -> Node:
+    if like.holds_tuple():
+        return make_tuple(*map(zeros_like, new_handle(like))).node
+    return zeros_like(new_handle(like)).node
+
+
 def _scaled(term: Node | None, number) -> Node | None:
-    return term if term is None or number == 1 else (new_handle(term) * number).node
+    if term is None or number == 1:
+        return term
+    if term.holds_tuple():
+        return make_tuple(*[item * number for item in new_handle(term)]).node
+    return (new_handle(term) * number).node
 
 
 # --------------------------------------------------------------------------------------------------------------------
