@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from ..fused import Fused, items_of
 from ..graph import Tensor
 from ..ops.indexing import take_along_axis
 from ..ops.kinds import add_reduce
 from ..ops.movement import reshape
 from ..ops.reductions import logsumexp, mean
-from .fused import Fused, items_of
 
 
 class CrossEntropy(Fused):

@@ -6,10 +6,10 @@ products as they are (transposed views, for which BLAS has its fastest small pro
 
 import numpy as np
 
+from ..fused import Fused, alike, items_of
 from ..graph import Tensor
 from ..ops.elementwise import add, multiply, sigmoid, tanh
 from ..ops.movement import stack
-from .fused import Fused, alike, items_of
 from .linear import affine
 
 

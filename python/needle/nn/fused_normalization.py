@@ -6,11 +6,11 @@ reductions over short axes do not, and it is exact to the same number of digits.
 
 import numpy as np
 
+from ..fused import Fused, alike, items_of
 from ..graph import Tensor
 from ..ops.elementwise import add, multiply, sqrt, square
 from ..ops.movement import reshape
 from ..ops.reductions import mean
-from .fused import Fused, alike, items_of
 
 
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:

@@ -26,10 +26,10 @@ class MatMul(Multilinear):
                 f"the last axis of a, {a.shape[-1]}, must be as long as the "
                 f"{'last but one axis' if b.ndim > 1 else 'axis'} of b, {b.shape[-2 if b.ndim > 1 else 0]}"
             )
+        if a.ndim > 1 and b.ndim > 1 and a.shape[-1] == b.shape[-2] == 1:  # outer products: BLAS is slow with them
+            return np.multiply(a, b)
         if b.ndim == 2 and a.ndim > 2:  # one large product instead of many small ones
             return np.matmul(a.reshape(rows(a), a.shape[-1]), b).reshape(a.shape[:-1] + b.shape[-1:])
-        if a.ndim > 2 and b.ndim > 2 and a.shape[-1] == b.shape[-2] == 1:  # outer products: BLAS is slow with many
-            return np.multiply(a, b)
         return np.matmul(a, b)
 
     def gradient(self, out_grad, node):

@@ -16,7 +16,7 @@ __all__ = [
     "Abs", "AddScalar", "Arctan", "Clip", "Conjugate", "Cos", "DivScalar", "EWiseAdd", "EWiseDiv", "EWiseMul",
     "EWisePow", "Exp", "Expm1", "Extremum", "GELU", "Log", "Log1p", "Maximum", "Minimum", "MulScalar", "Negate",
     "PowerScalar", "ReLU", "ScalarDiv", "ScalarOp", "ScalarPower", "SiLU", "Sigmoid", "Sin", "Softplus", "Sqrt",
-    "Square", "Step", "Tan", "Tanh", "TanhSlope", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil",
+    "Square", "Step", "Tan", "Tanh", "TieShare", "Where", "abs", "add", "add_scalar", "arctan", "ceil",
     "clip", "conjugate", "cos", "divide", "divide_scalar", "equal", "exp", "expm1", "floor", "gelu", "greater",
     "greater_equal", "less", "less_equal", "log", "log1p", "logical_and", "logical_not", "logical_or", "logical_xor",
     "maximum", "minimum", "mul_scalar", "multiply", "negate", "not_equal", "power", "power_scalar", "relu", "sigmoid",
@@ -499,6 +499,19 @@ class Tanh(Elementwise):
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, TanhSlope()(node))
+
+    def slopes(self, a, y, count):
+        """The first `count` ≤ 3 derivatives, as arrays."""
+        slope = np.square(y)
+        np.subtract(1, slope, out=slope)
+        bend = y * slope
+        bend *= -2
+        if count == 2:
+            return [slope, bend]
+        twist = slope * -6
+        twist += 4
+        twist *= slope
+        return [slope, bend, twist]
 
     def taylor(self, node, a):
         if len(a) <= 3:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..graph import Box, Node, Op, Tensor, TensorTupleOp, ValueUnknown, frame, new_handle, special
+from ..ops.elementwise import TanhSlope
 from .sympy_import import sympy_module
 
 
@@ -174,7 +175,7 @@ def _table() -> dict:
             ops.Square: elementwise(lambda x: x**2),
             ops.Tan: elementwise(sympy.tan),
             ops.Tanh: elementwise(sympy.tanh),
-            ops.TanhSlope: elementwise(lambda y: 1 - y**2),
+            TanhSlope: elementwise(lambda y: 1 - y**2),
             ops.GELU: elementwise(
                 lambda x: half * x * (1 + sympy.tanh(sympy.sqrt(2 / sympy.pi) * (x + sympy.Float("0.044715") * x**3)))
             ),

@@ -10,7 +10,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Box, Frame, Node, Op, Tensor, TensorTuple, call, carrying, frame, is_carrying, new_handle
+from ..graph import (
+    Box,
+    Frame,
+    Node,
+    Op,
+    Tensor,
+    TensorTuple,
+    WeakNode,
+    call,
+    carrying,
+    frame,
+    is_carrying,
+    lazy_mode,
+    new_handle,
+)
 from ..ops.elementwise import add, square
 from ..ops.kinds import Elementwise
 from ..ops.reductions import summation
@@ -61,6 +75,8 @@ class Curved(Box):
 
     def call(self, op: Op, inputs: tuple) -> Node:
         self.check()
+        if self._is_plain(op, inputs):
+            return self._fused(op)
         mine = [node.level == self.frame.level for node in inputs]
         primals = tuple([node.primal if m else node for node, m in zip(inputs, mine)])
         out = call(op, primals)
@@ -81,13 +97,23 @@ class Curved(Box):
         summed = self.directions.sum(mixed)
         return tangent, (summed if along is None else _each(add, new_handle(along), summed)).node
 
-    def _is_plain(self, out: Node, slope: Tensor, bend: Tensor, tangent: Node, curvature: Node | None) -> bool:
-        """Whether all is of one shape and dtype, and no other transform looks on: then one op does it."""
+    def _is_plain(self, op: Op, inputs: tuple) -> bool:
+        """Whether this is a function of one variable, and no other transform looks on: then one op does it all."""
+        tangent = self.tangent
+        if len(inputs) > 1 or not isinstance(op, Elementwise) or getattr(op, "lanes", None) == "own":
+            return False
+        if not hasattr(op, "taylor") or not is_carrying() or lazy_mode() or tangent is None:
+            return False
         if tangent.level != self.directions.frame.level:
             return False
-        nodes = [slope.node, bend.node, tangent.payload, *([] if curvature is None else [curvature])]
-        kinds = {(x.shape, x.dtype) for x in (slope, bend, tangent.data)}
-        return kinds == {(out.data.shape, out.data.dtype)} and all(node.level == 0 for node in nodes)
+        nodes = [self.primal, tangent.payload, *([] if self.curvature is None else [self.curvature])]
+        return self.data.dtype.kind == "f" and all(type(node) is not WeakNode and node.level == 0 for node in nodes)
+
+    def _fused(self, op: Elementwise) -> Node:
+        rest = [] if self.curvature is None else [new_handle(self.curvature)]
+        pushed = PushCurvature(op)(new_handle(self.primal), new_handle(self.tangent.payload), *rest)
+        y, tangent, curvature = [item.node for item in pushed]
+        return Curved(self.frame, self.directions, y, Batched(self.directions.frame, tangent), curvature)
 
     def _one_variable(self, op: Elementwise, primals, out: Node, tangents, curvatures):
         """f' and f''/2 are the same in all directions: they are the series of f along the line x + 1·t."""
@@ -96,10 +122,6 @@ class Curved(Box):
         one = Unit(x.data.dtype)
         line = [[new_handle(p), one if j == i else None, None] for j, p in enumerate(primals)]
         _, slope, bend = op.taylor(primal_of(op, primals, out, {x}), *line)
-        if slope is not None and bend is not None and self._is_plain(out, slope, bend, tangents[i], curvature):
-            rest = [] if curvature is None else [new_handle(curvature)]
-            pushed = PushCurvature()(slope, bend, new_handle(tangents[i].payload), *rest)
-            return Batched(self.directions.frame, pushed[0].node), pushed[1].node
         along = None if curvature is None else times(slope, new_handle(curvature))
         across = None if bend is None else bend * self.directions.sum(square(tangent).node)
         pair = times(slope, tangent), total(along, across)
