@@ -3,7 +3,7 @@
 import importlib
 
 from . import autograd, graph, init, operators, ops
-from .device import all_devices, cpu, cpu_numpy, cuda, default_device
+from .device import Device, NDArray, all_devices, cpu, cpu_numpy, cuda, default_device
 from .graph import Op, Tensor, TensorOp, TensorTuple, TensorTupleOp, Value, enable_grad, no_grad
 from .init import Generator, ones, ones_like, zeros, zeros_like
 from .ops import *

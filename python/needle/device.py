@@ -73,15 +73,19 @@ class Device:
         return self._hand_out(np.random.rand(*shape) <= p, dtype)
 
     def zeros(self, *shape: int, dtype="float32"):
+        """Zeros, of a shape given as separate lengths."""
         return self.full(shape, 0, dtype)
 
     def ones(self, *shape: int, dtype="float32"):
+        """Ones, of a shape given as separate lengths."""
         return self.full(shape, 1, dtype)
 
     def empty(self, shape, dtype="float32"):
+        """Whatever the memory holds, of a shape given as one tuple."""
         return self._hand_out(np.empty(shape, dtype), dtype)
 
     def full(self, shape, fill_value, dtype="float32"):
+        """`fill_value` everywhere, of a shape given as one tuple."""
         return self._hand_out(np.full(shape, fill_value, dtype), dtype)
 
     def one_hot(self, n: int, i, dtype="float32"):

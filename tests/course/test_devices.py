@@ -153,7 +153,8 @@ def run(code, **environment):
 
 def test_importing_needle_alone_makes_its_parts_reachable():
     code = (
-        "import needle as n; n.autograd, n.ops, n.init, n.nn, n.optim, n.data, n.Tensor, n.TensorTuple, n.cpu, n.cuda"
+        "import needle as n; n.autograd, n.ops, n.init, n.nn, n.optim, n.data, n.Tensor, n.TensorTuple, n.cpu, n.cuda; "
+        "n.NDArray, n.Device"
     )
     assert run(code) == (0, "", "")
 

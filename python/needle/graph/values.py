@@ -183,22 +183,27 @@ class Tensor(Value):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The length of each axis; () for a number."""
         return self.node.data.shape
 
     @property
     def dtype(self) -> np.dtype:
+        """What the elements are: `x.dtype == "float32"`, say."""
         return self.node.data.dtype
 
     @property
     def ndim(self) -> int:
+        """How many axes there are."""
         return self.node.data.ndim
 
     @property
     def size(self) -> int:
+        """How many elements there are."""
         return self.node.data.size
 
     @property
     def device(self) -> Device:
+        """Where the array lives."""
         return device_of(self.node.data)
 
     def numpy(self) -> np.ndarray:
