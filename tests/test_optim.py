@@ -475,6 +475,12 @@ def test_a_schedule_sets_the_rate_at_once_and_at_each_step(make, expected):
     np.testing.assert_allclose(rates(make, 4), expected, atol=1e-15)
 
 
+def test_repr_of_a_schedule_says_where_it_stands():
+    schedule = StepLR(SGD([{"params": param(1)}, {"params": param(1), "lr": 10.0}], lr=1.0), 1, 0.5)
+    schedule.step()
+    assert repr(schedule) == "StepLR(SGD with lr=0.5, 5 after 1 steps)"
+
+
 def test_each_group_starts_from_its_own_rate():
     optimizer = SGD([{"params": param(1), "lr": 1.0}, {"params": param(1), "lr": 10.0}])
     StepLR(optimizer, 1, 0.5).step()

@@ -532,6 +532,8 @@ def test_accuracy_is_the_share_of_right_labels():
         ({"monitor": "happiness", "patience": 2}, ValueError, "cannot watch monitor='happiness'; there are loss"),
         ({"metrics": {"loss": max}}, ValueError, "keeps the name 'loss'"),
         ({"batch_size": 3}, ValueError, "batch_size=3 is for arrays and datasets; this DataLoader has its own"),
+        ({"metrics": [max]}, TypeError, "its metrics as a dict of functions by name, got .*max"),
+        ({"schedule": "cosine"}, TypeError, "a schedule such as .* got 'cosine'"),
         ({"loss": lambda p, t: p}, TypeError, r"a Tensor of one number, .* got shape \(4, 1\)"),
         ({"loss": lambda p, t: 1.0}, TypeError, "a Tensor of one number, .* got a float"),
         (
@@ -593,3 +595,8 @@ def test_a_schedule_must_be_of_the_optimizer():
 def test_no_temporary_file_is_left(tmp_path):
     Case().fit(2, checkpoint=tmp_path / "run.safetensors", checkpoint_every=1)
     assert os.listdir(tmp_path) == ["run.safetensors"]
+
+
+def test_a_batch_size_of_zero_is_not_the_default_one():
+    with pytest.raises(ValueError, match="batch_size >= 1; got 0"):
+        Case(regression()).fit(1, batch_size=0)

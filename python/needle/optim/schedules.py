@@ -40,6 +40,10 @@ class Schedule:
         self.steps = 0
         self._set_rates()
 
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{group['lr']:g}" for group in self.optimizer.groups)
+        return f"{type(self).__name__}({type(self.optimizer).__name__} with lr={rates} after {self.steps} steps)"
+
     def rate(self, base: float, step: int) -> float:
         """The learning rate after `step` steps, of a group whose base rate is `base`."""
         raise NotImplementedError(f"{type(self).__name__} must define rate(self, base, step)")

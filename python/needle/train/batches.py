@@ -19,7 +19,7 @@ def as_loader(data: Any, caller: str, *, batch_size: int | None = None, shuffle:
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and not isinstance(data, np.ndarray | Tensor):
         if len(data) == 0:
             raise ValueError(f"{caller} got data without examples")
-        return DataLoader(data, batch_size or BATCH_SIZE, shuffle=shuffle)
+        return DataLoader(data, BATCH_SIZE if batch_size is None else batch_size, shuffle=shuffle)
     if not hasattr(data, "__iter__") or hasattr(data, "__next__") or isinstance(data, np.ndarray | Tensor):
         raise TypeError(
             f"{caller} takes a DataLoader, a dataset or arrays (X, y), got {type(data).__name__}"

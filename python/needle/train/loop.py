@@ -1,7 +1,7 @@
 """`fit`: what can be asked of a training run, and the run that follows."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -88,6 +88,10 @@ def fit(
         raise TypeError(f"fit needs a {odd} that can be called, got {type(value).__name__}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit needs an optimizer such as needle.optim.Adam(model.parameters()), got {optimizer!r}")
+    if not isinstance(schedule, Schedule | None):
+        raise TypeError(f"fit needs a schedule such as needle.optim.CosineAnnealing(optimizer, 10), got {schedule!r}")
+    if not isinstance(metrics, Mapping | None):
+        raise TypeError(f"fit needs its metrics as a dict of functions by name, got {metrics!r}")
     if schedule is not None and schedule.optimizer is not optimizer:
         raise ValueError("fit got a schedule of another optimizer than the one that it is to use")
     if schedule_every not in ("epoch", "step"):
