@@ -92,8 +92,8 @@ def _comes_from_visible(node: Node, owner) -> bool:
         inner = source
         while inner.level > 0:
             inner = getattr(inner, "payload", None) or inner.primal
-        if _owner(inner.data) is owner:
-            if source.op is None or (source._handle is not None and source._handle() is not None):
+        if any(_owner(array) is owner for array in (inner.data if type(inner.data) is tuple else [inner.data])):
+            if source.op is None or (source._handle is not None and isinstance(source._handle(), Tensor)):
                 return True
             stack += source.inputs
     return False

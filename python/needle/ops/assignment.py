@@ -9,7 +9,7 @@ import numpy as np
 
 from ..graph import Tensor, leaf
 from .elementwise import where
-from .indexing import PLACE, GetItem, Indexed, behind_examples, numbers_of_examples, parsed
+from .indexing import GetItem, Indexed, behind_examples, numbers_of_examples, parsed
 from .kinds import BroadcastTo, Movement, PiecewiseConstant, SumTo, all_batched, zeros_like
 from .movement import moveaxis, permute, reshape
 from .selection import selected
@@ -63,7 +63,7 @@ class SetItem(Indexed):
 
     def batch(self, size, inputs, batched):
         (a, v, *tensors), (in_a, in_v, *batched) = inputs, batched
-        if self.index == (PLACE,) and batched[0] and tensors[0].dtype == bool and v.ndim == in_v:
+        if len(self.index) == 1 and any(batched) and tensors[0].dtype == bool and v.ndim == in_v:
             (mask,) = tensors  # another one for each example, and one number for all that it names
             ndim = 1 + a.ndim - in_a
             v = reshape(v, (size, *(1,) * (ndim - 1))) if in_v else v
