@@ -218,6 +218,9 @@ class FullRank(OfMatrices, Linear):
     def gradient(self, out_grad, node):
         return out_grad
 
+    def tangent(self, node, tangent):
+        return tangent  # whose rank is not asked for
+
 
 class PseudoInverse(OfMatrices):
     """A⁺ (Moore-Penrose), differentiable at full rank.
