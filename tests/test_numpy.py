@@ -18,7 +18,7 @@ STEP = 1e-5
 EXACT = {"rtol": 1e-12, "atol": 1e-12}  # the same formula, perhaps in another order of summation
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:`row_stack`:DeprecationWarning")
 
 
 def where(wanted):

@@ -210,8 +210,11 @@ def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None, dtype=None)
 
 @implements(np.nan_to_num)
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None) -> Tensor:
-    """With numbers in the place of nan, inf and -inf: by default 0 and the largest and smallest that the dtype has."""
-    given, x = x, as_tensor(x)
+    """With numbers in the place of nan, inf and -inf: by default 0 and the largest and smallest that the dtype has.
+
+    The result is a new Tensor for `copy=False` too: write `x[...] = nan_to_num(x)` to change x.
+    """
+    x = as_tensor(x)
     if x.dtype.kind == "c":
         parts_ = [nan_to_num(part, True, nan, posinf, neginf) for part in (np.real(x), np.imag(x))]
         result = (parts_[0] + parts_[1] * 1j).astype(x.dtype)
@@ -222,10 +225,7 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None) -> Tensor:
         result = ops.where(np.isneginf(x), limits.min if neginf is None else neginf, result)
     else:
         result = x.copy()
-    if copy or not isinstance(given, Tensor):
-        return result
-    given[...] = result
-    return given
+    return result
 
 
 @implements(np.real_if_close)
