@@ -16,6 +16,7 @@ from ..ops.movement import permute, reshape
 from .arguments import require_channels, require_sizes
 from .linear import column_sums
 from .module import Module, Parameter
+from .rows import over_rows, sum_of_rows
 
 _CHANNELS_LAST, _CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
@@ -31,23 +32,23 @@ class ConvWithBias(TensorOp):
     def compute(self, x, weight, bias):
         out = self.conv.compute(x.transpose(_CHANNELS_LAST), weight)
         if bias.dtype == out.dtype:
-            out += bias
+            rows = out.reshape(-1, out.shape[3])
+            over_rows(np.add, rows, bias, rows)
         else:
             out = out + bias
         return out.transpose(_CHANNELS_FIRST)
 
     def array_gradient(self, out_grad, output, inputs, needs):
-        x, weight, bias = inputs
+        x, weight, _ = inputs
         geometry = self.conv.geometry
-        grad = out_grad.transpose(_CHANNELS_LAST)
+        grad = np.ascontiguousarray(out_grad.transpose(_CHANNELS_LAST))  # once, and not in each of the three
         by_x = by_weight = by_bias = None
         if needs[0]:
             by_x = convolution.ConvTranspose(x.shape[2:], *geometry).compute(grad, weight).transpose(_CHANNELS_FIRST)
         if needs[1]:
             by_weight = convolution.ConvKernel(weight.shape[:2], *geometry).compute(x.transpose(_CHANNELS_LAST), grad)
         if needs[2]:
-            rows = grad.reshape(-1, grad.shape[3])
-            by_bias = np.matmul(np.ones_like(rows, shape=len(rows)), rows)
+            by_bias = sum_of_rows(grad.reshape(-1, grad.shape[3]))
         return by_x, by_weight, by_bias
 
     def gradient(self, out_grad, node):

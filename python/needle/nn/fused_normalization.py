@@ -11,6 +11,7 @@ from ..graph import Tensor
 from ..ops.elementwise import add, multiply, sqrt, square
 from ..ops.movement import reshape
 from ..ops.reductions import mean
+from .rows import over_rows
 
 
 def layer_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
@@ -153,19 +154,3 @@ def by_channel(x):
 def as_image(rows, shape):
     """The rows of `by_channel` as (N, C, ...) again, a view."""
     return rows if len(shape) == 2 else np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
-
-
-def over_rows(ufunc, rows, vector, out=None):
-    """ufunc(rows, vector) with `vector` beside each row.  Short rows are taken many at a time: NumPy's loop starts anew
-    at each row, which for 16 channels costs more than the arithmetic."""
-    n, c = rows.shape
-    many = 1
-    while many * c < 1024 and n % (2 * many) == 0:
-        many *= 2
-    if many > 1:
-        vector = np.tile(vector, many)
-    wide = (n // many, many * c)
-    if out is None:
-        return ufunc(rows.reshape(wide), vector).reshape(n, c)
-    ufunc(rows.reshape(wide), vector, out=out.reshape(wide))
-    return out

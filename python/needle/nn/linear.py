@@ -9,6 +9,7 @@ from ..ops.elementwise import add
 from ..ops.movement import reshape, transpose
 from .arguments import require_features, require_sizes, require_tensor
 from .module import Module, Parameter
+from .rows import sum_of_rows
 
 
 class Affine(TensorOp):
@@ -35,7 +36,7 @@ class Affine(TensorOp):
         if needs[1]:
             by_weight = np.matmul(x.reshape(-1, weight.shape[0]).T, rows)
         if needs[2]:
-            by_bias = np.matmul(np.ones_like(rows, shape=len(rows)), rows).reshape(bias.shape)
+            by_bias = sum_of_rows(rows).reshape(bias.shape)
         return by_x, by_weight, by_bias
 
     def gradient(self, out_grad, node):

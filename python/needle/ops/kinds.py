@@ -150,6 +150,14 @@ class Reshape(Movement):
     def compute(self, a):
         return a.reshape(self.shape)
 
+    def array_gradient(self, out_grad, output, inputs, needs):
+        (a,) = inputs
+        if a.flags.c_contiguous:
+            return (out_grad.reshape(a.shape),)
+        by_a = np.empty_like(a, out_grad.dtype)  # in the memory order of the input, which meets it further up
+        by_a[...] = out_grad.reshape(a.shape)
+        return (by_a,)
+
     def gradient(self, out_grad, node):
         return Reshape(node.inputs[0].node.data.shape)(out_grad)
 
