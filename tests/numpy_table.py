@@ -210,7 +210,7 @@ class Row:
             return [functools.partial(_member, self.name.removeprefix("ndarray."))]
         if self.name.startswith("scipy."):
             ours = "needle." + self.name
-            return [_found(self.name), _found(ours)]
+            return [_found(ours)] if self.only_needle else [_found(self.name), _found(ours)]
         ours = functools.reduce(getattr, self.name.split("."), ndlnp)
         return [ours] if self.only_needle else [self.numpy_function(), ours]
 
