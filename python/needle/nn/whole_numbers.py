@@ -5,6 +5,8 @@ import numpy as np
 from ..graph import Tensor
 from ..ops.kinds import Broadcasting, PiecewiseConstant
 
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
 
 class WholeNumbers(Broadcasting, PiecewiseConstant):
     """The numbers as integers, all of them checked to be whole and within [0, limit)."""
@@ -27,8 +29,8 @@ class WholeNumbers(Broadcasting, PiecewiseConstant):
                 where = np.argwhere(wrong)[0].tolist()
                 raise ValueError(f"every {self.name} must be a whole number, got {a[wrong][0]} at {where}")
         # Seen as unsigned, a negative number is larger than any limit: one pass finds both.
-        bits = whole.view(f"u{whole.dtype.itemsize}") if whole.dtype.kind == "i" else whole
-        if bits.size and bits.max() >= self.limit:
+        bits = whole.view(_UNSIGNED[whole.dtype.itemsize]) if whole.dtype.kind == "i" else whole
+        if bits.size and np.maximum.reduce(bits, None) >= self.limit:
             wrong = (whole < 0) | (whole >= self.limit)
             where = np.argwhere(wrong)[0].tolist()
             raise ValueError(f"every {self.name} must lie in [0, {self.limit}), got {whole[wrong][0]} at {where}")

@@ -590,8 +590,8 @@ class ReLU(Elementwise):
         return np.maximum(a, np.zeros((), a.dtype))
 
     def gradient(self, out_grad, node):
-        positive = greater(node.inputs[0], 0)
-        return selected(where(positive, out_grad, 0), positive)
+        positive = _IS_POSITIVE(node.inputs[0])
+        return selected(_WHERE(positive, out_grad, operand(0, out_grad)), positive)
 
     def taylor(self, node, a):
         positive = greater(a[0], 0)
@@ -803,11 +803,14 @@ def operand(value, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (bool, int, float, complex, np.generic)):
-        number = weak_number(value)
-        return leaf(np.asarray(number, np.result_type(like.dtype, number)))
+        number, dtype = weak_number(value), like.dtype
+        if dtype.kind not in "fc" or type(number) is complex:
+            dtype = np.result_type(dtype, number)
+        return leaf(np.asarray(number, dtype))
     return value
 
 
+_IS_POSITIVE, _WHERE = Step(np.greater, 0), Where()
 _ADD, _MULTIPLY, _DIVIDE, _POWER, _NEGATE = EWiseAdd(), EWiseMul(), EWiseDiv(), EWisePow(), Negate()
 
 
@@ -909,7 +912,7 @@ def where(condition, a, b) -> Tensor:
             a, b = (leaf(np.asarray(x)) for x in (a, b))
         else:
             a = operand(a, b)
-    return Where()(condition, a, operand(b, a))
+    return _WHERE(condition, a, operand(b, a))
 
 
 def clip(a: Tensor, low=None, high=None) -> Tensor:

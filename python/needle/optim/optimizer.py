@@ -5,6 +5,7 @@ to a new array, and a graph recorded before the step keeps the values that it wa
 """
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +15,9 @@ from ..graph import Node, Tensor
 from .clipping import clip_grad_norm, clip_grad_value
 from .joined import Joined
 
-BLOCK = 65536  # numbers worked on at a time: a block of every array that a step touches fits in a core's cache
+BLOCK = 131072  # numbers worked on at a time: a block of every array that a step touches fits in a core's cache
 SHORT = 4096  # numbers: up to here calling NumPy costs a parameter more than being joined to others does
+FEW, MANY = 3, 12  # that are worth joining: with slots, whose updates call NumPy often, and without
 
 
 class Optimizer:
@@ -132,7 +134,11 @@ class Optimizer:
                     new = self._moved(index, _as_real(p), _as_real(g), coefficients[key], names)
                     self._move(index, param, new.view(dtype)[..., 0] if dtype.kind == "c" else new)
             for key, members in short.items():
-                self._move_together(members, coefficients[key], names)
+                if len(members) >= (FEW if names else MANY):
+                    self._move_together(members, coefficients[key], names)
+                    continue
+                for index, param, p, g in members:
+                    self._move(index, param, self._moved(index, p, g, coefficients[key], names))
 
     def _moved(self, index: int, p, g, coefficients, names):
         new = np.empty_like(p, order="C")
@@ -344,10 +350,15 @@ def _as_groups(params, kind: str) -> list[Mapping[str, Any]]:
 
 def _as_arrays(coefficients, p) -> tuple:
     # A positive number too small for the dtype (Adam's eps in float16) stays positive: 0/0 would be nan.
-    least = float(np.finfo(p.dtype).smallest_subnormal)
+    least = _least(p.dtype)
     on_cpu = isinstance(p, np.ndarray)  # CuPy takes NumPy's scalars, but not its 0-d arrays
     as_scalar = (lambda c: np.array(c, p.dtype)) if on_cpu else p.dtype.type
     return tuple([None if c is None else as_scalar(max(c, least) if c > 0 else c) for c in coefficients])
+
+
+@cache
+def _least(dtype) -> float:
+    return float(np.finfo(dtype).smallest_subnormal)
 
 
 def _as_real(array):

@@ -57,5 +57,5 @@ class SGD(Optimizer):
             if ahead is not None:
                 np.multiply(u, ahead, out=new)
                 g = np.add(new, scratch, out=new)
-        np.multiply(g, lr, out=scratch)
-        np.subtract(p, scratch, out=new)
+        np.multiply(g, lr, out=new)
+        np.subtract(p, new, out=new)
