@@ -5,19 +5,19 @@ Course spellings and NumPy's are both understood where they differ (`sum(axes)` 
 """
 
 import importlib
-
+import sys
 from functools import lru_cache
 
 import numpy as np
 
 from . import adjoint, ops
-from .graph import Tensor, TensorTuple, leaf, plain_array
-from .ops.elementwise import weak_number
+from .graph import Tensor, TensorTuple, is_followed, leaf, plain_array, require_unfollowed
+from .ops.elementwise import Step, weak_number
 from .ops.kinds import ToWhole
 
 _NUMBERS = (int, float, np.generic, complex)
 _EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(), ops.EWiseDiv(), ops.EWisePow()
-_MATMUL, _NEGATE = ops.MatMul(), ops.Negate()
+_MATMUL, _NEGATE, _INVERT = ops.MatMul(), ops.Negate(), Step(np.invert)
 
 
 def _binary(op, scalar_op):
@@ -106,12 +106,12 @@ Tensor.__abs__ = ops.abs
 Tensor.__lt__, Tensor.__le__ = _compare(ops.less), _compare(ops.less_equal)
 Tensor.__gt__, Tensor.__ge__ = _compare(ops.greater), _compare(ops.greater_equal)
 Tensor.__eq__, Tensor.__ne__ = _compare(ops.equal), _compare(ops.not_equal)
-Tensor.__invert__ = ops.logical_not
+Tensor.__invert__ = lambda self: _INVERT(self)
 Tensor.__getitem__ = ops.get_item
 
-for _name in ("log", "exp", "tanh", "relu", "sigmoid", "sqrt", "square", "sin", "cos", "abs", "clip"):
+for _name in ("log", "exp", "tanh", "relu", "sigmoid", "sqrt", "square", "sin", "cos", "abs"):
     setattr(Tensor, _name, getattr(ops, _name))
-for _name in ("matmul", "broadcast_to", "mean", "var", "max", "min", "argmax", "argmin", "logsumexp"):
+for _name in ("matmul", "broadcast_to", "logsumexp"):
     setattr(Tensor, _name, getattr(ops, _name))
 
 
@@ -120,18 +120,59 @@ def _attach(function):
     return function
 
 
+def _numpy(name: str):
+    """`needle.numpy`'s function of that name, which knows all the arguments that NumPy's has."""
+    return getattr(importlib.import_module("needle.numpy"), name)
+
+
+def _reduction(function):
+    def reduction(self, axis=None, keepdims=False, **more):
+        if more:
+            return _numpy(function.__name__)(self, axis=axis, keepdims=keepdims, **more)
+        return function(self, axis, keepdims)
+
+    reduction.__name__ = reduction.__qualname__ = function.__name__
+    reduction.__doc__ = function.__doc__
+    return reduction
+
+
+for _name in ("mean", "max", "min", "argmax", "argmin"):
+    setattr(Tensor, _name, _reduction(getattr(ops, _name)))
+
+
 @_attach
-def sum(self, axes=None, *, axis=None, keepdims=False):
+def var(self, axis=None, ddof=0, keepdims=False, **more):
+    """Σ |a - mean|² / (n - ddof) over `axis`, as `numpy.var`."""
+    if more or self.dtype.kind == "c":
+        return _numpy("var")(self, axis=axis, ddof=ddof, keepdims=keepdims, **more)
+    return ops.var(self, axis, ddof, keepdims)
+
+
+@_attach
+def sum(self, axes=None, *, axis=None, keepdims=False, **more):
     """Σ over `axes` (the course's name) or `axis` (NumPy's): None for all, an int or tuple; negative allowed."""
-    return ops.Summation(axes if axis is None else axis, keepdims)(self)
+    axis = axes if axis is None else axis
+    return _numpy("sum")(self, axis, keepdims=keepdims, **more) if more else ops.Summation(axis, keepdims)(self)
+
+
+def _is_bound(value) -> bool:
+    return value is None or isinstance(value, (int, float))
 
 
 @_attach
-def reshape(self, *lengths, shape=None):
+def clip(self, low=None, high=None, **more):
+    """The Tensor held within bounds, which may be numbers, arrays or Tensors; None leaves a side open."""
+    if more or not (_is_bound(low) and _is_bound(high)):
+        return _numpy("clip")(self, low, high, **more)
+    return ops.clip(self, low, high)
+
+
+@_attach
+def reshape(self, *lengths, shape=None, order="C", copy=None):
     """The same elements under another shape, given as one tuple or as several ints; one length may be -1."""
     if shape is None:
         shape = lengths[0] if len(lengths) == 1 else lengths
-    return ops.reshape(self, shape)
+    return ops.reshape(self, shape) if order == "C" else _numpy("reshape")(self, shape, order)
 
 
 @_attach
@@ -145,8 +186,12 @@ def transpose(self, *order, axes=None):
 
 
 @_attach
-def astype(self, dtype):
+def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True):
     """The same numbers in another dtype; the derivative flows through floating and complex ones."""
+    if casting != "unsafe" and not np.can_cast(self.dtype, dtype, casting):
+        raise TypeError(f"cannot cast a Tensor from {self.dtype} to {np.dtype(dtype)} by the rule {casting!r}")
+    if not copy and self.dtype == dtype:
+        return self
     if np.dtype(dtype).kind in "fc":
         return ops.Cast(dtype)(self)
     return ToWhole(dtype)(self)
@@ -160,39 +205,97 @@ def requires_grad_(self, requires_grad: bool = True):
 
 
 @_attach
-def flatten(self):
+def flatten(self, order="C"):
     """All elements in one axis."""
-    return ops.reshape(self, -1)
+    return ops.reshape(self, -1) if order == "C" else _numpy("ravel")(self, order)
 
 
 @_attach
-def copy(self):
+def copy(self, order="C"):
     """The same value in memory of its own; the derivative flows through."""
     return ops.Copy()(self)
 
 
+# --------------------------------------------------------------------------------------------------------------------
+# Handing on a value: in a function that a transform differentiates that would lose the derivative, and is an error
+
+
 @_attach
-def item(self):
-    """The one element as a Python number."""
-    if self.size != 1:
+def item(self, *args):
+    """The one element, or that at an index, as a Python number."""
+    if not args and self.size != 1:
         raise ValueError(f"only a Tensor of one element is a number, this one has shape {self.shape}")
-    return self.node.data.item()
+    require_unfollowed(self.node, "item()", "compute with the Tensor itself, which works like a number")
+    return self.node.data.item(*args)
 
 
 @_attach
 def tolist(self):
     """The value as nested Python lists."""
+    require_unfollowed(self.node, "tolist()", "compute with the Tensor itself, or iterate over it")
     return self.node.data.tolist()
+
+
+def _number(self):
+    if self.size != 1:
+        raise ValueError(f"only a Tensor of one element is a number, this one has shape {self.shape}")
+    require_unfollowed(
+        self.node,
+        "the plain number",
+        "call numpy's or needle's functions in place of math's (numpy.sin(x) for math.sin(x)), and assign into an "
+        "array from needle.numpy.zeros in place of numpy.zeros",
+    )
+    return self.node.data.item()
 
 
 @_attach
 def __float__(self):
-    return float(item(self))
+    if _in_a_list is not None and is_followed(self.node) and _in_a_list == _caller():
+        raise _lost_in_a_list()
+    return float(_number(self))
 
 
 @_attach
 def __int__(self):
-    return int(item(self))
+    return int(_number(self))
+
+
+@_attach
+def __complex__(self):
+    return complex(_number(self))
+
+
+@_attach
+def __array__(self, dtype=None, copy=None):
+    """For NumPy's functions that want the value: a copy of it."""
+    global _in_a_list
+    require_unfollowed(
+        self.node,
+        "the plain array",
+        "write needle.numpy.array([...]), needle.numpy.asarray(x) or needle.numpy.full for NumPy's, and assign into an "
+        "array from needle.numpy.zeros in place of numpy.zeros",
+    )
+    if self.node.data.ndim == 0 and is_followed(self.node):
+        _in_a_list = _caller()
+    return np.array(self.node.data, dtype=dtype)
+
+
+# Outside of transforms NumPy may have a Tensor's value.  But of numbers in a list, `numpy.array([x, y])`, it makes an
+# array of which nobody can tell that derivatives were lost.  It asks each such x for an array and then for a number,
+# in one call; `_in_a_list` is the place in the program where the first was asked for.
+_in_a_list: tuple | None = None
+
+
+def _caller() -> tuple:
+    frame = sys._getframe(2)
+    return frame.f_code, frame.f_lasti, id(frame)
+
+
+def _lost_in_a_list() -> TypeError:
+    return TypeError(
+        "numpy.array of a list that holds Tensors would lose their derivatives; write needle.numpy.array([...]) or "
+        "needle.stack([...], 0), or take constants first, x.detach().numpy()"
+    )
 
 
 @_attach
@@ -227,13 +330,7 @@ def __iter__(self):
 
 @_attach
 def __format__(self, spec):
-    return format(self.item() if self.size == 1 and spec else str(self), spec)
-
-
-@_attach
-def __array__(self, dtype=None, copy=None):
-    """For NumPy's functions that want the value: a copy of it."""
-    return np.array(self.node.data, dtype=dtype)
+    return format(self.node.data.item() if self.size == 1 and spec else str(self), spec)
 
 
 Tensor.T = property(ops.permute, doc="The Tensor with its axes reversed.")

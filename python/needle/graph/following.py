@@ -36,7 +36,7 @@ def is_followed(node: Node) -> bool:
 
 def require_unfollowed(node: Node, asked: str, instead: str) -> None:
     """Refuse to give the number of a value that a transform follows: `asked` was called, `instead` says what to do."""
-    if _transforming.get() and is_followed(node):
+    if _transforming.get() and is_followed(node) and hasattr(node.data, "data"):  # a batch has no one value to give
         raise TypeError(
             f"{asked} of a Tensor that is being differentiated would lose the derivative; {instead}, "
             "or take a constant first, needle.stop_gradient(x)"
