@@ -187,7 +187,6 @@ class Row:
     only_needle: cannot see a Tensor through plain `numpy`: tested through `needle.numpy` alone.
     batched: False where the shape of the result depends on values: an error inside `vmap`.
     float32: whether float32 is tried as well (False where a case's tolerance has no meaning in it).
-    complex_too: the cases of real numbers are tried with complex ones, too.
     second: whether the second derivative is compared with differences (False where it does not exist).
     value: how the values are compared, if not as numbers: a function that turns a result into what is compared.
     tolerance: of derivatives, relative to their size.
@@ -199,7 +198,6 @@ class Row:
     only_needle: bool = False
     batched: bool = True
     float32: bool = True
-    complex_too: bool = False
     second: bool = True
     value: Callable | None = None
     tolerance: float = 2e-6
@@ -233,8 +231,15 @@ class Row:
         return self.name
 
 
+_IN_PLACE = {"fill", "partition", "put", "sort"}  # they return None: what is compared is the array afterwards
+
+
 def _member(name: str, array, *args, **kwargs):
     """A method or attribute of an array."""
+    if name in _IN_PLACE:
+        array = array.copy()
+        getattr(array, name)(*args, **kwargs)
+        return array
     member = getattr(array, name)
     return member(*args, **kwargs) if callable(member) and not isinstance(member, ndl.Tensor) else member
 

@@ -11,9 +11,31 @@ import importlib
 
 import numpy as _numpy
 
-from . import constants, creation, cumulative, dispatch, elementwise, methods, reductions, ufunc_calls, ufuncs
-from . import along_axis, assignment, contraction, diagonals, differences, joining, padding, polynomials, quantiles
-from . import ranges, selection, shapes, sorting, statistics
+from . import (
+    along_axis,
+    assignment,
+    constants,
+    contraction,
+    creation,
+    cumulative,
+    diagonals,
+    differences,
+    dispatch,
+    elementwise,
+    joining,
+    methods,
+    padding,
+    polynomials,
+    quantiles,
+    ranges,
+    reductions,
+    selection,
+    shapes,
+    sorting,
+    statistics,
+    ufunc_calls,
+    ufuncs,
+)
 from .creation import (
     array,
     asanyarray,

@@ -60,8 +60,8 @@ def ascontiguousarray(a, dtype=None, *, like=None) -> Tensor:
 
 @_numpy_without_tensors(np.asfortranarray)
 def asfortranarray(a, dtype=None, *, like=None) -> Tensor:
-    """As `asarray`: how a Tensor lies in memory is not the caller's business."""
-    return array(a, dtype, copy=False)
+    """As `asarray`, at least 1-d: how a Tensor lies in memory is not the caller's business."""
+    return array(a, dtype, copy=False, ndmin=1)
 
 
 @_numpy_without_tensors(np.require)
