@@ -18,7 +18,11 @@ STEP = 1e-5
 EXACT = {"rtol": 1e-12, "atol": 1e-12}  # the same formula, perhaps in another order of summation
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
 
-pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore:`row_stack`:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::RuntimeWarning",
+    "ignore:`row_stack`:DeprecationWarning",
+    "ignore:the matrix subclass:PendingDeprecationWarning",
+)
 
 
 def where(wanted):

@@ -263,7 +263,8 @@ class Conv(_Geometry):
                 np.matmul(columns(view[block]), kernel, out=out[block].reshape(-1, o))
             return out
         g = self.groups
-        rows = view.reshape(n * out_size[0] * out_size[1], -1, g, c).transpose(2, 0, 1, 3).reshape(g, -1, length)
+        rows = view.reshape(n * out_size[0] * out_size[1], length // c, g, c)
+        rows = rows.transpose(2, 0, 1, 3).reshape(g, -1, length)
         kernels = w.reshape(length, g, o // g).transpose(1, 0, 2)
         return (rows @ kernels).transpose(1, 0, 2).reshape(n, *out_size, o)
 
