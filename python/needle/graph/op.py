@@ -24,9 +24,9 @@ class Op:
     __slots__ = ()
 
     # Maybe a second form of `gradient`, for walks that record nothing: a method
-    # `array_gradient(out_grad, output, inputs, needs)` that takes arrays (of a tuple op's outputs, tuples, with None for
-    # an adjoint that is zero) and whether each input's adjoint is asked for.  It returns one array an input, anything
-    # where none is asked for.
+    # `array_gradient(out_grad, output, inputs, needs)` that takes arrays (of a tuple op's outputs, tuples, with None
+    # for an adjoint that is zero) and whether each input's adjoint is asked for.  It returns one array an input,
+    # anything where none is asked for.
     array_gradient = None
 
     differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
