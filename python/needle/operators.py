@@ -12,8 +12,8 @@ import numpy as np
 
 from . import adjoint, ops
 from .graph import Tensor, TensorTuple, is_followed, leaf, plain_array, require_unfollowed
-from .ops.elementwise import Step, weak_number
 from .ops.kinds import ToWhole
+from .ops.steps import Step, weak_number
 
 _NUMBERS = (int, float, np.generic, complex)
 _EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(), ops.EWiseDiv(), ops.EWisePow()
@@ -348,7 +348,7 @@ _METHODS = (
     "conjugate", "cumprod", "cumsum", "diagonal", "dot", "fill", "nonzero", "partition", "prod", "ptp", "put", "ravel",
     "repeat", "round", "searchsorted", "sort", "squeeze", "std", "swapaxes", "take", "trace", "__setitem__",
     "__mod__", "__rmod__", "__floordiv__", "__rfloordiv__", "__divmod__", "__rdivmod__", "__and__", "__rand__",
-    "__or__", "__ror__", "__xor__", "__rxor__", "__lshift__", "__rshift__", "__contains__",
+    "__or__", "__ror__", "__xor__", "__rxor__", "__lshift__", "__rshift__", "__contains__", "__round__",
 )  # fmt: skip
 _ATTRIBUTES = ("flat", "imag", "real")
 

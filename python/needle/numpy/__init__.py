@@ -62,7 +62,7 @@ _MODULES = ("fft", "linalg")
 def __getattr__(name: str):
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    if name.startswith("__"):
+    if name.startswith("__") and name not in __all__:
         raise AttributeError(f"module {__name__} has no attribute {name!r}")
     try:
         value = getattr(_numpy, name)

@@ -116,25 +116,25 @@ def _like(a, dtype, shape) -> tuple:
     return shape, dtype
 
 
-@implements(np.zeros_like)
+@implements(np.zeros_like, otherwise=_maker(np.zeros_like))
 def zeros_like(a, dtype=None, order="K", subok=True, shape=None, *, device=None) -> Tensor:
     """Zeros of the shape and dtype of `a`: a constant."""
     return leaf(np.zeros(*_like(a, dtype, shape)))
 
 
-@implements(np.ones_like)
+@implements(np.ones_like, otherwise=_maker(np.ones_like))
 def ones_like(a, dtype=None, order="K", subok=True, shape=None, *, device=None) -> Tensor:
     """Ones of the shape and dtype of `a`: a constant."""
     return leaf(np.ones(*_like(a, dtype, shape)))
 
 
-@implements(np.empty_like)
+@implements(np.empty_like, otherwise=_maker(np.empty_like))
 def empty_like(prototype, dtype=None, order="K", subok=True, shape=None, *, device=None) -> Tensor:
     """An array of the shape and dtype of `prototype`, to be filled: a constant."""
     return leaf(np.empty(*_like(prototype, dtype, shape)))
 
 
-@implements(np.full_like)
+@implements(np.full_like, otherwise=_maker(np.full_like))
 def full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, *, device=None) -> Tensor:
     """`fill_value`, which broadcasts, in the shape and dtype of `a`."""
     shape, dtype = _like(a, dtype, shape)

@@ -12,19 +12,20 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..graph import Tensor, is_followed, leaf, plain_array
-from ..ops.elementwise import operand
+from ..ops.arithmetic import operand
 from ..ops.movement import stack
 
 TABLE: dict[Callable, Callable] = {}  # a function or ufunc of NumPy (or SciPy) -> what it does with Tensors
 _faces: dict[Callable, Callable] = {}  # a function of NumPy -> the one that `needle.numpy` shows
 
 
-def implements(*functions: Callable | str):
+def implements(*functions: Callable | str, otherwise: Callable | None = None):
     """A decorator: the rule below it is what `functions` do when a Tensor is among their arguments.
 
     Args:
         functions: NumPy's, or their names ("linalg.norm"), which an older NumPy may lack; the first is called when
             there is no Tensor.  Aliases that are the same object need not be named.
+        otherwise: what `needle.numpy` shows calls without a Tensor, if not the first of the functions.
 
     The rule has NumPy's signature.  If it names `out`, that is seen to here: the rule itself always gets None.
     """
@@ -35,7 +36,7 @@ def implements(*functions: Callable | str):
         TABLE.update(dict.fromkeys(found, complete))
         if not found or isinstance(found[0], np.ufunc):
             return complete
-        shown = _face(complete, found[0])
+        shown = _face(complete, otherwise or found[0])
         _faces.update(dict.fromkeys(found, shown))
         return shown
 

@@ -46,12 +46,18 @@ def partition(self, kth, axis=-1, kind="introselect", order=None) -> None:
     self[...] = TABLE[np.partition](self, kth, axis, kind, order)
 
 
+def rounded(self, digits: int | None = None) -> Tensor:
+    """`round(x)`: a constant."""
+    return TABLE[np.round](self, digits or 0)
+
+
 def contains(self, value) -> bool:
     """Whether some element equals `value`."""
     return bool(ops.equal(self, value).node.data.any())
 
 
-Tensor.compress, Tensor.partition, Tensor.__contains__ = compress, partition, contains
+Tensor.compress, Tensor.partition = compress, partition
+Tensor.__contains__, Tensor.__round__ = contains, rounded
 Tensor.real = property(elementwise.real, doc="The real part.")
 Tensor.imag = property(elementwise.imag, doc="The imaginary part.")
 

@@ -9,7 +9,7 @@ from ..graph import Tensor, leaf
 from ..ops.logarithmic import SqrtOrZero
 from ..ops.products import Prod, Std
 from ..ops.reductions import count
-from .dispatch import as_tensor, implements
+from .dispatch import TABLE, as_tensor, implements
 from .ufunc_calls import REDUCE
 
 
@@ -54,7 +54,7 @@ def _extreme(op, beyond: int, either):
         lowest = _limit(a.dtype, beyond)
         a = _masked(a, where, lowest)
         if count(a.shape, op(axis).axis(a)) == 0:
-            return ops.broadcast_to(ops.elementwise.operand(initial, a), ops.sum(a, axis, keepdims).shape)
+            return ops.broadcast_to(ops.arithmetic.operand(initial, a), ops.sum(a, axis, keepdims).shape)
         return either(op(axis, keepdims)(a), initial)
 
     return extreme
@@ -283,7 +283,7 @@ REDUCE.update({
 
 def _logsumexp(a, axis=0, keepdims=False, initial=None, where=True, dtype=None) -> Tensor:
     total = ops.LogSumExp(axis, keepdims)(_masked(a, where, -np.inf, dtype))
-    return total if initial is None else ops.elementwise.operand(initial, total)
+    return total if initial is None else TABLE[np.logaddexp](total, initial)
 
 
 REDUCE[np.logaddexp] = _logsumexp
