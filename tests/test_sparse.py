@@ -6,6 +6,7 @@ from scipy import sparse
 from scipy.optimize import rosen_hess
 
 import needle as ndl
+from needle.nn import LayerNorm1d
 from needle.transforms.sparse import color_columns, sparse_hessian, sparse_jacobian, sparsity
 
 W = np.array([[1.0, 0, 0, 2], [0, 3, 0, 0], [0, 0, 4, 5]])
@@ -24,6 +25,9 @@ FUNCTIONS = {
     "means with keepdims": lambda x: x.reshape((3, 4)) - x.reshape((3, 4)).mean(axis=0, keepdims=True),
     "all of x": lambda x: ndl.logsumexp(x) * x[:2],
     "stacked": lambda x: ndl.stack([x[:6] * x[6:], x[6:]], 1),
+    "stacked with whole numbers": lambda x: ndl.stack([x, ndl.Tensor(np.arange(12), requires_grad=False)], 1) ** 2,
+    "many summed": lambda x: ndl.concatenate([x.sum().reshape((1,)), x[:2] * x.sum(), x]) ** 2,
+    "a layer norm of rows": lambda x: LayerNorm1d(4)(x.reshape((3, 4))),
     "split": lambda x: ndl.split(x.reshape((3, 4)), 0)[1] ** 3,
     "flipped and padded": lambda x: ndl.pad(ndl.flip(x, (0,)), 2) ** 2,
     "an index twice": lambda x: x[np.array([3, 3, 0])] ** 2,
@@ -44,7 +48,14 @@ def test_the_sparse_jacobian_is_the_dense_one(f):
 
 
 @pytest.mark.parametrize(
-    "name, entries", [("neighbours", 22), ("elementwise", 12), ("sums of rows", 12), ("an index twice", 3)]
+    "name, entries",
+    [
+        ("neighbours", 22),
+        ("elementwise", 12),
+        ("sums of rows", 12),
+        ("an index twice", 3),
+        ("a layer norm of rows", 48),
+    ],
 )
 def test_the_pattern_has_no_more_than_there_is(name, entries):
     assert sparsity(FUNCTIONS[name], np.ones(12)).nnz == entries
@@ -57,6 +68,10 @@ def test_the_hessian_of_rosenbrock_takes_three_colours():
     pattern = sparsity(ndl.grad(rosenbrock), x)
     assert color_columns(pattern).max() == 2
     np.testing.assert_array_equal(sparse_hessian(rosenbrock, x, pattern).toarray(), ours.toarray())
+
+
+def test_a_row_that_depends_on_everything_does_not_make_the_others_wide():
+    assert sparsity(ndl.grad(lambda x: (x[0] * x).sum() + (x**2).sum()), np.ones(3000)).nnz == 3 * 3000 - 2
 
 
 @pytest.mark.parametrize("seed", range(8))
