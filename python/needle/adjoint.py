@@ -37,7 +37,7 @@ from .graph import (
     plain_array,
     topological_order,
 )
-from .ops.elementwise import add
+from .ops.arithmetic import add
 from .ops.kinds import Cast
 from .ops.movement import Identity
 from .ops.selection import Selected

@@ -14,7 +14,7 @@ import numpy as np
 
 from .adjoint import adjoints, differentiable, recording
 from .graph import Node, Tensor, TensorTuple, TensorTupleOp, handle, is_recording, new_handle, topological_order
-from .ops.elementwise import add
+from .ops.arithmetic import add
 from .ops.kinds import Cast, zeros_like
 from .ops.movement import Identity
 from .ops.tuples import TupleGetItem, make_tuple

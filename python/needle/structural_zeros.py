@@ -13,9 +13,10 @@ from functools import reduce
 import numpy as np
 
 from .graph import Node, Op, Tensor, new_handle
-from .ops.elementwise import logical_and, logical_or, not_equal, where
+from .ops.choices import where
 from .ops.kinds import BroadcastTo, SumTo
 from .ops.selection import Selected, selected
+from .ops.steps import logical_and, logical_or, not_equal
 
 Lanes = list[Tensor | Callable[[], Tensor]]  # bool Tensors, or functions that make one: their union is meant
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from .. import init
 from ..graph import Tensor, leaf
+from ..ops.arithmetic import add, divide_scalar
 from ..ops.contraction import matmul
-from ..ops.elementwise import add, divide_scalar
 from ..ops.movement import permute, reshape, transpose
 from ..ops.reductions import softmax
 from .activations import ReLU

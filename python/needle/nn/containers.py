@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 
 from ..graph import Tensor
-from ..ops.elementwise import add
+from ..ops.arithmetic import add
 from .module import Module
 
 

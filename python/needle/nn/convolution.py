@@ -11,7 +11,7 @@ import numpy as np
 from .. import init
 from ..graph import Tensor, TensorOp
 from ..ops import convolution
-from ..ops.elementwise import add
+from ..ops.arithmetic import add
 from ..ops.movement import permute, reshape
 from .arguments import require_channels, require_sizes
 from .linear import column_sums

@@ -3,7 +3,7 @@
 from .. import init
 from ..graph import Tensor
 from ..init import Generator
-from ..ops.elementwise import divide_scalar, multiply
+from ..ops.arithmetic import divide_scalar, multiply
 from .arguments import require_probability, require_tensor
 from .module import Module
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..fused import Fused, alike, items_of
 from ..graph import Tensor
-from ..ops.elementwise import add, multiply, sigmoid, tanh
+from ..ops.arithmetic import add, multiply
+from ..ops.functions import sigmoid, tanh
 from ..ops.movement import stack
 from .linear import affine
 

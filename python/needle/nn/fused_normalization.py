@@ -8,7 +8,8 @@ import numpy as np
 
 from ..fused import Fused, alike, items_of
 from ..graph import Tensor
-from ..ops.elementwise import add, multiply, sqrt, square
+from ..ops.arithmetic import add, multiply
+from ..ops.functions import sqrt, square
 from ..ops.movement import reshape
 from ..ops.reductions import mean
 from .rows import over_rows

@@ -4,8 +4,8 @@ import numpy as np
 
 from .. import init
 from ..graph import Tensor, TensorOp, leaf
+from ..ops.arithmetic import add
 from ..ops.contraction import matmul
-from ..ops.elementwise import add
 from ..ops.movement import reshape, transpose
 from .arguments import require_features, require_sizes, require_tensor
 from .module import Module, Parameter

@@ -1,7 +1,10 @@
 """Losses: what training makes small.  All are stable at large inputs."""
 
 from ..graph import Tensor
-from ..ops.elementwise import abs, clip, divide_scalar, exp, log, multiply, softplus, square, where
+from ..ops.activations import softplus
+from ..ops.arithmetic import divide_scalar, multiply
+from ..ops.choices import clip, where
+from ..ops.functions import abs, exp, log, square
 from ..ops.reductions import logsoftmax, mean, summation
 from .arguments import require_tensor
 from .fused_loss import cross_entropy

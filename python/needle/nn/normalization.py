@@ -2,7 +2,8 @@
 
 from .. import init
 from ..graph import Tensor
-from ..ops.elementwise import add, mul_scalar, multiply, sqrt
+from ..ops.arithmetic import add, mul_scalar, multiply
+from ..ops.functions import sqrt
 from ..ops.movement import reshape
 from .arguments import require_channels, require_features, require_sizes, require_tensor
 from .fused_normalization import batch_norm, layer_norm

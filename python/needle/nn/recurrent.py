@@ -4,7 +4,9 @@ import math
 
 from .. import init
 from ..graph import Tensor
-from ..ops.elementwise import add, multiply, relu, sigmoid, tanh
+from ..ops.activations import relu
+from ..ops.arithmetic import add, multiply
+from ..ops.functions import sigmoid, tanh
 from ..ops.movement import concatenate, reshape, stack
 from .arguments import require_features, require_sequence, require_sizes, require_state
 from .fused_lstm import lstm

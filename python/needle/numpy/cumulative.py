@@ -5,7 +5,7 @@ import numpy as np
 from .. import ops
 from ..graph import Tensor
 from ..ops.cumulative import CumProd, CumSum
-from ..ops.elementwise import Step
+from ..ops.steps import Step
 from .dispatch import as_tensor, implements
 from .ufunc_calls import ACCUMULATE
 

@@ -5,8 +5,8 @@ import numpy as np
 from .. import ops
 from ..graph import Tensor
 from ..ops.complex_numbers import Angle, Imag, Real
-from ..ops.elementwise import Step
 from ..ops.logarithmic import BesselI
+from ..ops.steps import Step
 from ..ops.trigonometric import Sinc
 from .dispatch import as_tensor, implements
 from .ufuncs import inexact
@@ -52,10 +52,10 @@ def clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None, dtype=None)
     if all(bound is None or isinstance(bound, (bool, int, float)) for bound in (low, high)):
         return ops.clip(a, low, high)
     if low is not None:
-        low = ops.elementwise.operand(low, a)
+        low = ops.arithmetic.operand(low, a)
         a = ops.where(ops.less(a, as_tensor(low)), as_tensor(low), a)
     if high is not None:
-        high = ops.elementwise.operand(high, a)
+        high = ops.arithmetic.operand(high, a)
         a = ops.where(ops.greater(a, as_tensor(high)), as_tensor(high), a)
     return a
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from .. import ops
 from ..graph import Tensor
-from ..ops.elementwise import Step
 from ..ops.fractions import (
     Copysign,
     Exponent,
@@ -21,6 +20,7 @@ from ..ops.fractions import (
 )
 from ..ops.kinds import Cast
 from ..ops.logarithmic import Cbrt, Exp2, Log2, Log10, LogAddExp, LogAddExp2, Reciprocal
+from ..ops.steps import Step
 from ..ops.trigonometric import Arccos, Arccosh, Arcsin, Arcsinh, Arctan2, Arctanh, Cosh, Hypot, Sinh
 from .dispatch import TABLE, as_tensor, as_tensors, implements
 

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from ..graph import Tensor, leaf
-from .elementwise import where
+from .choices import where
 from .indexing import GetItem, Indexed, behind_examples, numbers_of_examples, parsed
 from .kinds import BroadcastTo, Movement, PiecewiseConstant, SumTo, all_batched, zeros_like
 from .movement import moveaxis, permute, reshape

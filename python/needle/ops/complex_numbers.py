@@ -6,7 +6,7 @@ This file is loaded with `needle.numpy`.
 
 import numpy as np
 
-from .elementwise import divide, mul_scalar
+from .arithmetic import divide, mul_scalar
 from .kinds import Elementwise
 
 __all__ = ["Angle", "Imag", "Real"]

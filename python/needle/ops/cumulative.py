@@ -6,7 +6,7 @@ This file is loaded with `needle.numpy`.
 import numpy as np
 
 from ..graph import Tensor, TensorOp
-from .elementwise import multiply
+from .arithmetic import multiply
 from .kinds import Movement, all_batched, behind_batch, normalize_axes
 
 __all__ = ["CumProd", "CumProdAdjoint", "CumSum", "Recurrence", "Shift"]
@@ -128,7 +128,7 @@ class CumProd(AlongAxis):
         return np.cumprod(a, self.axis)
 
     def gradient(self, out_grad, node):
-        return CumProdAdjoint(self.axis)(node.inputs[0], out_grad)
+        return CumProdAdjoint(self.axis)(node.inputs[0], node, out_grad)
 
     def tangent(self, node, tangent):
         (a,) = node.inputs
@@ -136,28 +136,33 @@ class CumProd(AlongAxis):
 
 
 class CumProdAdjoint(AlongAxis):
-    """The adjoint of a, from g, that of y = cumprod a:  sₖ·yₖ₋₁ with sₖ = gₖ + aₖ₊₁·sₖ₊₁
+    """The adjoint of a, from y = cumprod a and g, the adjoint of y:  sₖ·yₖ₋₁ with sₖ = gₖ + aₖ₊₁·sₖ₊₁
 
-    Without zeros that is (gₖyₖ + gₖ₊₁yₖ₊₁ + …) / aₖ.
+    Without zeros that is (gₖyₖ + gₖ₊₁yₖ₊₁ + …) / aₖ.  y is there to save work: its derivative is counted to a.
     """
 
     __slots__ = ()
 
-    def compute(self, a, g):
-        y = np.cumprod(a, self.axis)
-        if y.all() and np.isfinite(y).all():
-            return np.flip(np.cumsum(np.flip(g * y, self.axis), self.axis), self.axis) / a
-        s = recurrence(shifted(a, self.axis, True, 0), g, self.axis, reverse=True)
-        return s * shifted(y, self.axis, False, 1)
+    def compute(self, a, y, g):
+        axis = self.axis
+        last = np.take(y, [-1], axis) if y.size else y
+        if last.all() and np.isfinite(last).all():  # then every yₖ is: from 0, ∞ and nan there is no way back
+            sums = g * y
+            backwards = np.flip(sums, axis)
+            np.add.accumulate(backwards, axis, out=backwards)
+            sums /= a
+            return sums
+        s = recurrence(shifted(a, axis, True, 0), g, axis, reverse=True)
+        return s * shifted(y, axis, False, 1)
 
     def gradient(self, out_grad, node):
-        (a, g), axis = node.inputs, self.axis
-        by_g = Recurrence(axis)(a, multiply(out_grad, before(CumProd(axis)(a), axis)))
-        if not node.needs(0):
-            return None, by_g
+        (a, y, g), axis = node.inputs, self.axis
+        by_g = Recurrence(axis)(a, multiply(out_grad, before(y, axis)))
+        if not (node.needs(0) or node.needs(1)):
+            return None, None, by_g
         s = Recurrence(axis, reverse=True)(Shift(axis, back=True)(a), g)
-        through_y = CumProdAdjoint(axis)(a, Shift(axis, back=True)(multiply(out_grad, s)))
-        return multiply(Shift(axis)(by_g), s) + through_y, by_g
+        through_y = CumProdAdjoint(axis)(a, y, Shift(axis, back=True)(multiply(out_grad, s)))
+        return multiply(Shift(axis)(by_g), s) + through_y, None, by_g
 
 
 def before(y: Tensor, axis: int) -> Tensor:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from ..graph import TensorTupleOp, handle
+from .arithmetic import multiply
 from .contraction import matmul
-from .elementwise import multiply
 from .linalg import OfMatrices, conj, diagonal_entries, inverse, transpose
 from .movement import reshape
 from .reductions import summation

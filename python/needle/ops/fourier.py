@@ -8,7 +8,7 @@ from the end, a batch in front does not move them.
 import numpy as np
 
 from ..graph import leaf
-from .elementwise import conjugate, multiply
+from .arithmetic import conjugate, multiply
 from .kinds import Linear
 
 __all__ = ["Fourier", "HalfFourier", "InverseHalfFourier"]

@@ -5,8 +5,10 @@ Their derivatives are those of the piece on which a number lies.  This file is l
 
 import numpy as np
 
-from .elementwise import Extremum, Step, divide, equal, multiply, negate, sign, where
+from .arithmetic import divide, multiply, negate
+from .choices import Extremum, where
 from .kinds import Elementwise
+from .steps import Step, equal, sign
 
 __all__ = ["Copysign", "Exponent", "Fmax", "Fmin", "Fmod", "FractionalPart", "Frexp", "Heaviside", "Ldexp", "Remainder"]
 

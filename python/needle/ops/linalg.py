@@ -10,8 +10,8 @@ Giles 2008: "Collected matrix derivative results for forward and reverse mode al
 import numpy as np
 
 from ..graph import Tensor, TensorOp
+from .arithmetic import conjugate, mul_scalar, negate
 from .contraction import matmul
-from .elementwise import conjugate, mul_scalar, negate
 from .kinds import Broadcasting, Linear, Movement, SumTo, all_batched
 from .movement import transpose
 

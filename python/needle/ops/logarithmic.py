@@ -8,8 +8,11 @@ import math
 import numpy as np
 
 from . import series
-from .elementwise import Step, divide, equal, logical_and, mul_scalar, multiply, negate, sigmoid, square, where
+from .arithmetic import divide, mul_scalar, multiply, negate
+from .choices import where
+from .functions import sigmoid, square
 from .kinds import Elementwise
+from .steps import Step, equal, logical_and
 
 __all__ = ["BesselI", "Cbrt", "Exp2", "Log10", "Log2", "LogAddExp", "LogAddExp2", "Reciprocal", "SqrtOrZero"]
 

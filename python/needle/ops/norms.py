@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from .elementwise import equal, multiply, where
+from .arithmetic import multiply
+from .choices import where
 from .linalg import conj
 from .reductions import Reduction
+from .steps import equal
 
 __all__ = ["EuclideanNorm"]
 

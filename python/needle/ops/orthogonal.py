@@ -8,8 +8,8 @@ Sources: Seeger et al. 2017, "Auto-differentiating linear algebra" (arXiv:1710.0
 import numpy as np
 
 from ..graph import TensorTupleOp, handle, leaf
+from .arithmetic import multiply
 from .contraction import matmul
-from .elementwise import multiply
 from .kinds import zeros_like
 from .linalg import (
     OfMatrices,

@@ -6,7 +6,7 @@ This file is loaded with `needle.numpy`.
 import numpy as np
 
 from ..graph import TensorOp
-from .elementwise import divide, multiply
+from .arithmetic import divide, multiply
 from .kinds import Cast
 from .movement import reshape, stack
 from .reductions import Summation

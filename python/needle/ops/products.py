@@ -5,8 +5,9 @@ This file is loaded with `needle.numpy`.
 
 import numpy as np
 
+from .arithmetic import conjugate, divide, multiply
+from .choices import where
 from .cumulative import CumProd, CumProdAdjoint, Shift, before
-from .elementwise import conjugate, divide, multiply, where
 from .kinds import PiecewiseConstant, normalize_axes
 from .movement import flip, permute, reshape
 from .reductions import Mean, Reduction, Summation, count
@@ -59,10 +60,11 @@ class ProductOfOthers(Reduction):
         rows_shape = (*shape[:kept], count(shape, range(kept, a.ndim)))
         rows, g = reshape(laid, rows_shape), reshape(permute(out_grad, order), rows_shape)
         back = flip(rows, -1)
-        left, right = before(CumProd(-1)(rows), -1), flip(before(CumProd(-1)(back), -1), -1)
+        forward, backward = CumProd(-1)(rows), CumProd(-1)(back)
+        left, right = before(forward, -1), flip(before(backward, -1), -1)
         shift = Shift(-1, back=True)
-        by_left = CumProdAdjoint(-1)(rows, shift(multiply(g, right)))
-        by_right = flip(CumProdAdjoint(-1)(back, shift(flip(multiply(g, left), -1))), -1)
+        by_left = CumProdAdjoint(-1)(rows, forward, shift(multiply(g, right)))
+        by_right = flip(CumProdAdjoint(-1)(back, backward, shift(flip(multiply(g, left), -1))), -1)
         inverse = tuple(int(i) for i in np.argsort(order))
         return permute(reshape(by_left + by_right, shape), inverse)
 

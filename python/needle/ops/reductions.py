@@ -6,9 +6,12 @@ import numpy as np
 
 from ..graph import Tensor, TensorOp
 from . import series
-from .elementwise import equal, exp, logical_and, multiply, square, taken
+from .arithmetic import multiply
+from .choices import taken
+from .functions import exp, square
 from .kinds import BroadcastTo, Linear, Movement, PiecewiseConstant, add_reduce, behind_batch, normalize_axes
 from .movement import reshape
+from .steps import equal, logical_and
 
 __all__ = [
     "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "ReduceExtremum", "ReduceTieShare", "Reduction",

@@ -8,8 +8,8 @@ for complex ones).  LAPACK's choice of phase is put in by `numpy/linalg.py`, as 
 import numpy as np
 
 from ..graph import Node, Tensor, TensorTupleOp, handle
+from .arithmetic import multiply
 from .contraction import matmul
-from .elementwise import multiply
 from .kinds import Cast, zeros_like
 from .linalg import OfMatrices, adjoint, conj, diagonal_entries, diagonal_matrix, solve
 from .movement import transpose

@@ -11,7 +11,7 @@ import warnings
 
 import numpy as np
 
-from .elementwise import multiply, negate
+from .arithmetic import multiply, negate
 from .kinds import Linear, PiecewiseConstant
 from .linalg import OfMatrices
 from .reductions import summation

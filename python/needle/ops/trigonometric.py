@@ -1,4 +1,4 @@
-"""Trigonometric and hyperbolic functions and their inverses, beside sin, cos, tan, tanh and arctan of elementwise.py.
+"""Trigonometric and hyperbolic functions and their inverses, beside sin, cos, tan, tanh and arctan of functions.py.
 
 All are analytic, so the rules hold for complex numbers as they stand.  This file is loaded with `needle.numpy`.
 """
@@ -8,8 +8,11 @@ import math
 import numpy as np
 
 from . import series
-from .elementwise import divide, equal, multiply, negate, sqrt, square, where
+from .arithmetic import divide, multiply, negate
+from .choices import where
+from .functions import sqrt, square
 from .kinds import Elementwise
+from .steps import equal
 
 __all__ = [
     "Arccos", "Arccosh", "Arcsin", "Arcsinh", "Arctan2", "Arctanh", "Cosh", "Hypot", "Sinc", "Sinh",

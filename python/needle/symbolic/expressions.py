@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..graph import Box, Node, Op, Tensor, TensorTupleOp, ValueUnknown, frame, new_handle, special
-from ..ops.elementwise import TanhSlope
+from ..ops.functions import TanhSlope
 from .sympy_import import sympy_module
 
 

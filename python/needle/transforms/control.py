@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..graph import Tensor
-from ..ops.elementwise import where
+from ..ops.choices import where
 from ..ops.movement import stack
 from .batch import Batched
 from .functions import FunctionOp, call_as_op

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..fused import Fused
 from ..graph import leaf, no_grad
-from ..ops.elementwise import square
+from ..ops.functions import square
 from ..ops.kinds import Elementwise
 from ..ops.reductions import summation
 from ..ops.series import Unit

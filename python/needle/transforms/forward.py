@@ -12,7 +12,7 @@ import numpy as np
 
 from ..adjoint import Primal, Pullback, follow, recording, retire
 from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, call, carrying, frame, handle, is_carrying, new_handle
-from ..ops.elementwise import add, multiply
+from ..ops.arithmetic import add, multiply
 from ..ops.reductions import summation
 from ..ops.slices import BySlices
 from ..ops.tuples import make_tuple

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..adjoint import Pullback
 from ..graph import Node, Tensor, frame, new_handle, special
-from ..ops.elementwise import conjugate
+from ..ops.arithmetic import conjugate
 from ..ops.movement import moveaxis, reshape
 from .batch import Batched, batch_first
 from .forward import push, push_along, push_forward

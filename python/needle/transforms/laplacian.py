@@ -25,7 +25,8 @@ from ..graph import (
     lazy_mode,
     new_handle,
 )
-from ..ops.elementwise import add, square
+from ..ops.arithmetic import add
+from ..ops.functions import square
 from ..ops.kinds import Elementwise
 from ..ops.reductions import summation
 from ..ops.series import Unit, times, total

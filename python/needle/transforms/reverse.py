@@ -11,7 +11,7 @@ import numpy as np
 
 from ..adjoint import Pullback, follow, recording, retire
 from ..graph import Node, Tensor, new_handle, transforming
-from ..ops.elementwise import conjugate
+from ..ops.arithmetic import conjugate
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
 _nested: ContextVar[bool] = ContextVar("nested", default=False)  # whether a function given to a reverse transform runs

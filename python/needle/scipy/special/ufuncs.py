@@ -12,7 +12,7 @@ import numpy as np
 
 from ...graph import Tensor, leaf
 from ...numpy.dispatch import TABLE, as_tensor
-from ...ops.elementwise import multiply
+from ...ops.arithmetic import multiply
 from ...ops.kinds import Elementwise
 
 WHOLE = "whole"  # an argument that is a whole number: there is no derivative, nor is one missed

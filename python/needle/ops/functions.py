@@ -1,0 +1,276 @@
+"""Elementwise functions of one variable: exponentials and logarithms, roots, trigonometric and hyperbolic functions."""
+
+import numpy as np
+
+from . import series
+from .arithmetic import conjugate, divide, multiply, negate
+from .choices import where
+from .kinds import Elementwise
+from .steps import _named, equal, sign
+
+__all__ = [
+    "Abs", "Arctan", "Cos", "Exp", "Expm1", "Log", "Log1p", "Sigmoid", "Sin", "Sqrt", "Square", "Tan", "Tanh", "abs",
+    "arctan", "cos", "exp", "expm1", "log", "log1p", "sigmoid", "sin", "sqrt", "square", "tan", "tanh",
+]  # fmt: skip
+
+
+class Log(Elementwise):
+    """ln a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.log(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, node.inputs[0])
+
+    def taylor(self, node, a):
+        return series.integral(node, series.quotient(series.slope(a), a))
+
+
+class Log1p(Elementwise):
+    """ln(1 + a)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.log1p(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, node.inputs[0] + 1)
+
+    def taylor(self, node, a):
+        return series.integral(node, series.quotient(series.slope(a), [a[0] + 1, *a[1:]]))
+
+
+class Exp(Elementwise):
+    """eᵃ"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.exp(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node)
+
+    def taylor(self, node, a):
+        return series.exponential(node, a)
+
+
+class Expm1(Elementwise):
+    """eᵃ - 1"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.expm1(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node + 1)
+
+    def taylor(self, node, a):
+        return series.exponential(exp(a[0]), a)
+
+
+class Sqrt(Elementwise):
+    """√a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.sqrt(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, node * 2)
+
+    def taylor(self, node, a):
+        return series.square_root(node, a)
+
+
+class Square(Elementwise):
+    """a²"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.square(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node.inputs[0] * 2)
+
+    def taylor(self, node, a):
+        return series.product(a, a, first=node)
+
+
+class Abs(Elementwise):
+    """|a|, with derivative 0 at 0"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.abs(a)
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        if a.dtype.kind == "c":
+            return multiply(out_grad, divide(conjugate(a), where(equal(node, 0), 1, node)))
+        return multiply(out_grad, sign(a))
+
+    def taylor(self, node, a):
+        if a[0].dtype.kind == "c":  # |a|² = a·ā
+            return series.square_root(node, series.product(a, series.each(conjugate(a[0]), conjugate, a)))
+        side = sign(a[0])
+        return series.each(node, lambda x: multiply(x, side), a)
+
+
+class Sin(Elementwise):
+    """sin a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.sin(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, cos(node.inputs[0]))
+
+    def taylor(self, node, a):
+        return series.sine_and_cosine(node, cos(a[0]), a)[0]
+
+
+class Cos(Elementwise):
+    """cos a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.cos(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, negate(sin(node.inputs[0])))
+
+    def taylor(self, node, a):
+        return series.sine_and_cosine(sin(a[0]), node, a)[1]
+
+
+class Tan(Elementwise):
+    """tan a.  d/da = 1 + tan²a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.tan(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, square(node) + 1)
+
+    def taylor(self, node, a):
+        return series.tangent(node, square(node) + 1, 1, a)
+
+
+class Arctan(Elementwise):
+    """arctan a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.arctan(a)
+
+    def gradient(self, out_grad, node):
+        return divide(out_grad, square(node.inputs[0]) + 1)
+
+    def taylor(self, node, a):
+        squared = series.product(a, a)
+        return series.integral(node, series.quotient(series.slope(a), [squared[0] + 1, *squared[1:]]))
+
+
+class Tanh(Elementwise):
+    """tanh a.  d/da = 1 - tanh²a"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        return np.tanh(a)
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, TanhSlope()(node))
+
+    def slopes(self, a, y, count):
+        """The first `count` ≤ 3 derivatives, as arrays."""
+        slope = np.square(y)
+        np.subtract(1, slope, out=slope)
+        bend = y * slope
+        bend *= -2
+        if count == 2:
+            return [slope, bend]
+        twist = slope * -6
+        twist += 4
+        twist *= slope
+        return [slope, bend, twist]
+
+    def taylor(self, node, a):
+        if len(a) <= 3:
+            slope = TanhSlope()(node)  # as in `gradient`, and fast: second order is what Laplacians take
+        else:
+            slope = sigmoid(a[0] * 2) * sigmoid(a[0] * -2) * 4  # the same, with all digits where tanh a is near ±1
+        return series.tangent(node, slope, -1, a)
+
+
+class TanhSlope(Elementwise):
+    """1 - y², as one op: higher derivatives of nets take many"""
+
+    __slots__ = ()
+
+    def compute(self, y):
+        out = np.square(y)
+        return np.subtract(1, out, out=out) if out.ndim else 1 - out
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node.inputs[0] * -2)
+
+    def taylor(self, node, y):
+        return series.each(node, negate, series.product(y, y, first=node))
+
+
+class Sigmoid(Elementwise):
+    """1 / (1 + e⁻ᵃ).  d/da = σ·(1 - σ)"""
+
+    __slots__ = ()
+
+    def compute(self, a):
+        # Where e⁻ᵃ overflows, 1/∞ is the right answer.  (1 + tanh(a/2)) / 2 would lose all digits: ln σ(-50) = -50.
+        with np.errstate(over="ignore"):
+            out = np.exp(a * -1.0)
+        out += 1
+        return 1 / out
+
+    def gradient(self, out_grad, node):
+        return multiply(out_grad, node * (1 - node))
+
+    def taylor(self, node, a):
+        return sigmoid_series(node, a)
+
+
+def sigmoid_series(y0, a) -> list:
+    """The series of σ(a), which begins with y0, as that of (1 + tanh(a/2)) / 2: near a = 0, where every second one of
+    the derivatives is small, none is the difference of large numbers."""
+    half = series.each(a[0] / 2, lambda x: x / 2, a)
+    t = series.tangent(tanh(half[0]), y0 * sigmoid(negate(a[0])) * 4, -1, half)
+    return series.each(y0, lambda x: x / 2, t)
+
+
+log = _named("log", Log())
+log1p = _named("log1p", Log1p())
+exp = _named("exp", Exp())
+expm1 = _named("expm1", Expm1())
+sqrt = _named("sqrt", Sqrt())
+square = _named("square", Square())
+abs = _named("abs", Abs())
+sin = _named("sin", Sin())
+cos = _named("cos", Cos())
+tan = _named("tan", Tan())
+arctan = _named("arctan", Arctan())
+tanh = _named("tanh", Tanh())
+sigmoid = _named("sigmoid", Sigmoid())
