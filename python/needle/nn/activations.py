@@ -1,7 +1,7 @@
 """Elementwise functions as Modules."""
 
+from .. import ops
 from ..graph import Tensor
-from ..ops import elementwise
 from ..ops.reductions import logsoftmax, softmax
 from .module import Module
 
@@ -17,21 +17,21 @@ class ReLU(Module):
     """y = max(x, 0), with derivative 0 at 0.  Any shape."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return elementwise.relu(x)
+        return ops.relu(x)
 
 
 class Tanh(Module):
     """y = tanh x.  Any shape."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return elementwise.tanh(x)
+        return ops.tanh(x)
 
 
 class Sigmoid(Module):
     """y = 1 / (1 + e⁻ˣ).  Any shape."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return elementwise.sigmoid(x)
+        return ops.sigmoid(x)
 
 
 class GELU(Module):
@@ -41,21 +41,21 @@ class GELU(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        return elementwise.gelu(x)
+        return ops.gelu(x)
 
 
 class SiLU(Module):
     """y = x·σ(x), also called swish (Ramachandran et al. 2017, arXiv:1710.05941).  Any shape."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return elementwise.silu(x)
+        return ops.silu(x)
 
 
 class Softplus(Module):
     """y = ln(1 + eˣ), stable at both ends.  Any shape."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return elementwise.softplus(x)
+        return ops.softplus(x)
 
 
 class Softmax(Module):
