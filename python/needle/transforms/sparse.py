@@ -4,7 +4,7 @@ Columns of a Jacobian that share no row can be had from one pass together, in th
 Powell & Reid 1974).  The function runs once and leaves its graph.  Along it go first the sets of input elements that
 each element of a value depends on, then the directions.
 
-Such sets, the *rows* of a value, are kept as `NarrowRows` while they are small, and as a sparse matrix when they are not.
+Such sets, the *rows* of a value, are kept as `NarrowRows` while they are small, else as a sparse matrix.
 """
 
 import importlib
