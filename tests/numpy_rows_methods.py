@@ -1,6 +1,5 @@
 """Rows of methods and attributes of the array."""
 
-import numpy as np
 from numpy_table import (
     boolean,
     case,
@@ -50,11 +49,11 @@ ROWS = [
     *[constant(f"ndarray.{name}", case(distinct(2, 3)), case(distinct(2, 3), axis=0)) for name in ("argsort",)],
     constant("ndarray.argpartition", case(distinct(5), 2), value=lambda order: order[2:3]),
     constant("ndarray.nonzero", case(with_zeros(2, 3)), batched=False),
-    constant("ndarray.searchsorted", case(np.array([-1.0, 0.0, 1.0]), plain(distinct(2, 3)))),
+    constant("ndarray.searchsorted", case(distinct(3), plain(distinct(2, 3))), case(distinct(3), 0.1)),
     row("ndarray.sort", case(distinct(2, 3)), case(distinct(2, 3), axis=0)),
     row("ndarray.partition", case(distinct(2, 5), 2)),
     # Elements
-    row("ndarray.choose", case(np.array([0, 1, 0]), [plain(real(3)), plain(real(3))])),
+    row("ndarray.choose", case(boolean(3), [real(3), real(3)]), case(boolean(2, 3), [real(3), 1.5])),
     row("ndarray.compress", case(real(3, 2), [True, False, True], axis=0), case(real(4), [True, False, True, True])),
     row("ndarray.take", case(real(4), [0, 2, 2]), case(real(2, 3), 1, axis=1)),
     row("ndarray.repeat", case(real(2, 3), 2), case(real(2, 3), [1, 0, 2], axis=1)),

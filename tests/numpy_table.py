@@ -21,6 +21,7 @@ import numpy as np
 
 import needle as ndl
 import needle.numpy as ndlnp
+from needle.numpy import dispatch
 
 # --------------------------------------------------------------------------------------------------------------------
 # Arguments
@@ -235,7 +236,9 @@ _IN_PLACE = {"fill", "partition", "put", "sort"}  # they return None: what is co
 
 
 def _member(name: str, array, *args, **kwargs):
-    """A method or attribute of an array."""
+    """A method or attribute of an array; of a Tensor, where it meets one among the arguments."""
+    if isinstance(array, np.ndarray) and dispatch.holds_tensor(args):
+        array = ndl.Tensor(array, requires_grad=False)
     if name in _IN_PLACE:
         array = array.copy()
         getattr(array, name)(*args, **kwargs)

@@ -7,6 +7,7 @@ quotient of a function of size 1 carries a truncation error near step² = 1e-10 
 
 import numpy as np
 import pytest
+from numpy_coverage import PAGE, page
 from numpy_pending import PENDING
 from numpy_surface import SURFACE
 from numpy_table import Case, Row, cases, rows
@@ -317,3 +318,7 @@ def test_a_shape_that_depends_on_values_is_an_error_in_a_batch(row, case):
 
     with pytest.raises((TypeError, ValueError)):
         vmap(one)(*stacked)
+
+
+def test_the_page_of_what_is_covered_is_current():
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it anew: python tests/numpy_coverage.py"

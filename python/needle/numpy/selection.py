@@ -54,8 +54,20 @@ def take_along_axis(arr, indices, axis=-1) -> Tensor:
 @implements(np.choose)
 def choose(a, choices, out=None, mode="raise") -> Tensor:
     """For each element of a, the number of a choice, that choice's element."""
+    if isinstance(a, Tensor) and not isinstance(a.node.data, np.ndarray):  # inside `vmap`: other numbers an example
+        return _choose_by_comparison(a, _operands(choices), mode)
     numbers = plain(a)
     return moved(lambda *places: np.choose(numbers, places, mode=mode), *_operands(choices))
+
+
+def _choose_by_comparison(a: Tensor, choices: list[Tensor], mode: str) -> Tensor:
+    """The choice of each number among them.  (Whether a number is too large, nobody sees: it is clipped.)"""
+    n = len(choices)
+    a = np.mod(a, n) if mode == "wrap" else np.clip(a.astype(np.intp), 0, n - 1)
+    result = choices[0]
+    for k in range(n):
+        result = ops.where(ops.equal(a, k), choices[k], result)
+    return result
 
 
 def _operands(values) -> list[Tensor]:
