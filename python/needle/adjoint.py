@@ -127,6 +127,8 @@ def adjoints(
         if node in receive:
             before = adjoint
             adjoint = receive[node](adjoint)
+            if needed is not None and needed.isdisjoint(node.inputs):  # the way ends here
+                continue
             if _hooks_exist and adjoint is not before:
                 lanes = None
         op, inputs = node.op, node.inputs

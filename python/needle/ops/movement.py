@@ -27,6 +27,8 @@ class Identity(Broadcasting, Movement):
 
     __slots__ = ()
 
+    lanes = "own"
+
     def compute(self, a):
         return a
 
