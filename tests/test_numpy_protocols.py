@@ -78,6 +78,36 @@ def test_operators_beyond_arithmetic():
     assert 4 in x and 5 not in x
 
 
+def test_bools_can_be_taken_from_numbers():
+    x, few = ndl.Tensor(ROW), ndl.Tensor(ROW) > 0
+    for ours, theirs in [(1 - few, 1 - (ROW > 0)), (x - few, ROW - (ROW > 0)), (1.5 - few, 1.5 - (ROW > 0))]:
+        np.testing.assert_array_equal(ours.numpy(), theirs)
+        assert ours.dtype == theirs.dtype
+    with pytest.raises(TypeError, match="boolean"):
+        few - few
+
+
+UFUNCS = sorted({getattr(np, n).__name__ for n in dir(np) if isinstance(getattr(np, n), np.ufunc)} - {"isnat"})
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("dtype", ["int64", "int8", "uint8", "bool", "float16", "float32", "complex64"])
+@pytest.mark.parametrize("name", [name for name in UFUNCS if getattr(np, name).signature is None])
+def test_a_ufunc_gives_the_dtype_that_numpy_gives_or_its_error(name, dtype):
+    ufunc = getattr(np, name)
+    arrays = [np.array([1, 0, 3]).astype(dtype), np.array([2, 1, 2]).astype(dtype)][: ufunc.nin]
+    try:
+        expected = ufunc(*arrays)
+    except (TypeError, ValueError) as error:
+        with pytest.raises(TypeError if isinstance(error, TypeError) else ValueError):
+            ufunc(*map(ndl.Tensor, arrays))
+        return
+    found = ufunc(*map(ndl.Tensor, arrays))
+    for ours, theirs in zip(*[r if isinstance(r, tuple) else (r,) for r in (found, expected)], strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-3 if dtype == "float16" else 1e-5)
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # Arguments of ufuncs
 

@@ -52,21 +52,32 @@ def _reflected(op, scalar_op):
 
 
 def _subtract(self, other):
-    if isinstance(other, Tensor):
+    if not isinstance(other, Tensor):
+        if isinstance(other, _NUMBERS):
+            return ops.AddScalar(-(other if type(other) in (float, int) else weak_number(other)))(self)
+        if not isinstance(other, np.ndarray):
+            return NotImplemented
+        other = leaf(plain_array(other))
+    try:
         return _EWISE_ADD(self, _NEGATE(other))
-    if isinstance(other, _NUMBERS):
-        return ops.AddScalar(-(other if type(other) in (float, int) else weak_number(other)))(self)
-    if isinstance(other, np.ndarray):
-        return _EWISE_ADD(self, _NEGATE(leaf(plain_array(other))))
-    return NotImplemented
+    except TypeError:
+        return _EWISE_ADD(self, _NEGATE(_counted(other, self)))
 
 
 def _subtract_from(self, other):
-    if isinstance(other, _NUMBERS):
-        return ops.AddScalar(other)(_NEGATE(self))
     if isinstance(other, np.ndarray):
-        return _EWISE_ADD(leaf(plain_array(other)), _NEGATE(self))
-    return NotImplemented
+        return _subtract(leaf(plain_array(other)), self)
+    if not isinstance(other, _NUMBERS):
+        return NotImplemented
+    try:
+        return ops.AddScalar(other)(_NEGATE(self))
+    except TypeError:
+        return ops.AddScalar(other)(_NEGATE(_counted(self, leaf(np.zeros((), int)))))
+
+
+def _counted(bools, like):
+    """Bools, which have no negative, as 0 and 1 of the dtype of what they are taken from."""
+    return ToWhole(like.dtype)(bools) if bools.dtype == bool and like.dtype != bool else bools
 
 
 def _matmul(self, other):

@@ -9,7 +9,6 @@ from ..ops.logarithmic import BesselI
 from ..ops.steps import Step
 from ..ops.trigonometric import Sinc
 from .dispatch import as_tensor, implements
-from .ufuncs import inexact
 
 
 @implements(np.real)
@@ -78,13 +77,19 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None) -> Tensor:
     return ops.where(below, limits.min if neginf is None else neginf, x)
 
 
+def _floating(x) -> Tensor:
+    """Whole numbers as float64; others as they are."""
+    x = as_tensor(x)
+    return x if x.dtype.kind in "fc" else ops.Cast(float)(x)
+
+
 @implements(np.sinc)
 def sinc(x) -> Tensor:
     """sin(πx) / (πx), 1 at 0."""
-    return Sinc()(inexact(as_tensor(x)))
+    return Sinc()(_floating(x))
 
 
 @implements(np.i0)
 def i0(x) -> Tensor:
     """The modified Bessel function of the first kind of order 0."""
-    return BesselI(0)(inexact(as_tensor(x)))
+    return BesselI(0)(_floating(x))

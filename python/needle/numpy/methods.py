@@ -106,13 +106,12 @@ _OPERANDS = (Tensor, np.ndarray, np.generic, int, float, complex)
 
 def _operators(name: str, ufunc: np.ufunc) -> None:
     """The operator `name` and its reflection."""
-    rule = TABLE[ufunc]
 
     def forward(self, other):
-        return rule(self, other) if isinstance(other, _OPERANDS) else NotImplemented
+        return TABLE[ufunc](self, other) if isinstance(other, _OPERANDS) else NotImplemented
 
     def reflected(self, other):
-        return rule(other, self) if isinstance(other, _OPERANDS) else NotImplemented
+        return TABLE[ufunc](other, self) if isinstance(other, _OPERANDS) else NotImplemented
 
     _attach(f"__{name}__", forward)
     _attach(f"__r{name}__", reflected)

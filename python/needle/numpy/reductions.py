@@ -62,7 +62,7 @@ def _extreme(op, beyond: int, either):
 
 def _limit(dtype, sign: int):
     """The largest (sign 1) or smallest number of a dtype."""
-    if dtype.kind == "f":
+    if dtype.kind in "fc":
         return sign * np.inf
     if dtype.kind == "b":
         return sign > 0

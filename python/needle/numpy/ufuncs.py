@@ -64,7 +64,6 @@ TABLE.update({
     np.power: _operator(Tensor.__pow__, Tensor.__rpow__),
     np.matmul: _operator(Tensor.__matmul__, Tensor.__rmatmul__),
     np.negative: ops.negate,
-    np.positive: ops.Identity(),
     np.absolute: ops.abs,
     np.conjugate: ops.conjugate,
     np.square: ops.square,
@@ -135,27 +134,42 @@ def sign(x):
     return ops.divide(x, ops.where(ops.equal(size, 0), 1, size))
 
 
+def inexact(x: Tensor) -> Tensor:
+    """Whole numbers and bools in the floating-point dtype that NumPy's ufuncs give for them; others as they are."""
+    return x if x.dtype.kind in "fc" else Cast(np.sqrt(np.zeros((), x.dtype)).dtype)(x)
+
+
+def _real(x: Tensor, ufunc: np.ufunc) -> Tensor:
+    """x as a floating-point number, or NumPy's own error if it is complex."""
+    if x.dtype.kind == "c":
+        ufunc(np.zeros((), x.dtype))
+    return inexact(x)
+
+
+@implements(np.positive)
+def positive(x):
+    """+x, as a new Tensor; bools have no sign."""
+    if x.dtype == bool:
+        np.positive(np.zeros((), bool))  # NumPy's error
+    return ops.Identity()(x)
+
+
 @implements(np.fabs)
 def fabs(x):
     """|x|, of whole numbers too as a floating-point number."""
-    return ops.abs(x if x.dtype.kind == "f" else inexact(x))
-
-
-def inexact(x: Tensor) -> Tensor:
-    """Whole numbers and bools in the floating-point dtype that NumPy's functions give for them; others as they are."""
-    return x if x.dtype.kind in "fc" else Cast(np.sqrt(np.zeros((), x.dtype)).dtype)(x)
+    return ops.abs(_real(x, np.fabs))
 
 
 @implements(np.deg2rad, np.radians)
 def deg2rad(x):
     """x·π/180."""
-    return x * (np.pi / 180)
+    return _real(x, np.deg2rad) * (np.pi / 180)
 
 
 @implements(np.rad2deg, np.degrees)
 def rad2deg(x):
     """x·180/π."""
-    return x * (180 / np.pi)
+    return _real(x, np.rad2deg) * (180 / np.pi)
 
 
 @implements(np.ldexp)
