@@ -128,6 +128,11 @@ class BroadcastTo(Movement):
 
     def compute(self, a):
         try:
+            if a.size == 1 and type(a) is np.ndarray and a.ndim <= len(self.shape):
+                # One number everywhere.  NumPy's own function says the same in eight times as long.
+                view = np.ndarray(self.shape, a.dtype, a, 0, (0,) * len(self.shape))
+                view.flags.writeable = False
+                return view
             return np.broadcast_to(a, self.shape)
         except ValueError:
             raise ValueError(f"shape {a.shape} does not broadcast to {self.shape}") from None

@@ -43,6 +43,8 @@ class Reduction(TensorOp):
 
     def spread(self, reduced: Tensor, node: Tensor) -> Tensor:
         """`reduced`, of the output's shape, laid beside the input so that it broadcasts."""
+        if self.axes is None and not reduced.node.data.shape:
+            return reduced
         shape = self.kept(node.inputs[0].shape)
         return reduced if reduced.shape == shape else reshape(reduced, shape)
 

@@ -60,12 +60,13 @@ def finish(arguments: Arguments, adjoints_: list[Tensor | None]):
 
 def outcome(arguments: Arguments, tree: Tree, aux, pullback: Pullback):
     """What the function returned, to be handed on: cut off from our own nodes if nothing else hangs on it."""
-    parts = []
-    for part in (tree, Tree(aux)):
+
+    def handed_on(part: Tree):
         if not pullback.is_open:
             part = Tree(part.build([_cut(value) for value in part.leaves]))
-        parts.append(hand_back(part, arguments.tensors_came))
-    return parts
+        return hand_back(part, arguments.tensors_came)
+
+    return handed_on(tree), None if aux is None else handed_on(Tree(aux))
 
 
 def _cut(value):

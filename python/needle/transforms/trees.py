@@ -22,7 +22,8 @@ class Tree:
     """The leaves of a tree, and the structure around them."""
 
     def __init__(self, tree):
-        if type(tree) in _PLAIN:  # most trees are a single leaf: no need to look for more
+        self.alone = type(tree) in _PLAIN
+        if self.alone:  # most trees are a single leaf: no need to look for more
             self._treedef, self._parts, self.leaves = _leaf_alone(), [_Leaf(tree)], [tree]
             return
         tops, self._treedef = _optree().tree_flatten(tree, is_leaf=_is_opaque)
@@ -31,11 +32,15 @@ class Tree:
 
     def build(self, values: list):
         """The same structure around as many new values; Modules are copied."""
+        if self.alone and len(values) == 1:
+            return values[0]
         return self._around(values, lambda part, mine: part.build(mine))
 
     def inside(self, tensors: list[Tensor], swapped: list[tuple[Tensor, Node]]):
         """The same structure around `tensors`, for a function to compute with.  Modules are the same objects: their
         parameters take the nodes of `tensors`, and `swapped` receives each parameter with the node that it had."""
+        if self.alone and len(tensors) == 1:
+            return tensors[0]
         return self._around(tensors, lambda part, mine: part.inside(mine, swapped))
 
     def _around(self, values: list, build: Callable):
