@@ -248,8 +248,10 @@ def _member(name: str, array, *args, **kwargs):
 
 
 def _found(dotted: str):
-    module, name = dotted.rsplit(".", 1)
-    return getattr(importlib.import_module(module), name)
+    """scipy.special.erf, scipy.stats.norm.pdf: something in a module, or in something there."""
+    names = dotted.split(".")
+    depth = names.index("scipy") + 2
+    return functools.reduce(getattr, names[depth:], importlib.import_module(".".join(names[:depth])))
 
 
 def row(name: str, *cases: Case, **about) -> Row:

@@ -10,8 +10,8 @@ from .ops import *
 
 # What is imported when it is first used, so that `import needle` costs little more than `import numpy`.
 _MODULES = (
-    "nn", "optim", "data", "train", "io", "numeric", "numpy", "symbolic", "transforms", "backend_ndarray",
-    "backend_numpy", "backend_selection",
+    "nn", "optim", "data", "train", "io", "numeric", "numpy", "scipy", "symbolic", "transforms",
+    "backend_ndarray", "backend_numpy", "backend_selection",
 )  # fmt: skip
 _TRANSFORMS = (
     "check_gradients", "check_op", "checkpoint", "cond", "custom_gradient", "custom_jvp", "detect_nan", "fixed_point",

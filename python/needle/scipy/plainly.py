@@ -1,9 +1,10 @@
 """Functions of SciPy that are SciPy's own where no Tensor is among their arguments."""
 
 import functools
+import inspect
 from collections.abc import Callable
 
-from ..numpy.dispatch import holds_tensor
+from ..numpy.dispatch import holds_tensor, without_rule
 
 
 def plainly(plain: Callable) -> Callable[[Callable], Callable]:
@@ -19,3 +20,17 @@ def plainly(plain: Callable) -> Callable[[Callable], Callable]:
         return function
 
     return decorate
+
+
+def handed_through(value):
+    """Something of SciPy's that has no rule here: a function computes on the values of Tensors, and is an error where
+    a derivative would be lost."""
+    if not inspect.isroutine(value):
+        return value
+
+    @plainly(value)
+    @functools.wraps(value)
+    def function(*args, **kwargs):
+        return without_rule(value, args, kwargs)
+
+    return function
