@@ -78,7 +78,8 @@ def convolve(in1, in2, mode="full", method="auto") -> Tensor:
     """
     in1, in2 = as_tensor(in1), as_tensor(in2)
     if method not in ("auto", "direct", "fft"):
-        raise ValueError("Acceptable method flags are 'auto', 'direct', or 'fft'.")
+        raise ValueError(f"method of convolve must be 'auto', 'direct' or 'fft', got {method!r}")
+    _check_mode(mode, "convolve")
     dtype = np.result_type(in1.dtype, in2.dtype)
     if dtype.kind not in "fc":
         return leaf(np.asarray(sp.convolve(plain(in1), plain(in2), mode, method)))
@@ -101,11 +102,15 @@ def correlate(in1, in2, mode="full", method="auto") -> Tensor:
     return convolve(in1, conj(ops.flip(in2, range(in2.ndim))) if in2.ndim else conj(in2), mode, method)
 
 
+def _check_mode(mode, name: str) -> None:
+    if mode not in ("full", "same", "valid"):
+        raise ValueError(f"mode of {name} must be 'full', 'same' or 'valid', got {mode!r}")
+
+
 def _convolve(in1: Tensor, in2: Tensor, mode: str, axes, fourier: bool, name: str) -> Tensor:
     if in1.ndim != in2.ndim:
         raise ValueError(f"in1 and in2 of {name} should have the same dimensionality, got {in1.shape} and {in2.shape}")
-    if mode not in ("full", "same", "valid"):
-        raise ValueError(f"mode of {name} must be 'full', 'same' or 'valid', got {mode!r}")
+    _check_mode(mode, name)
     if in1.ndim == 0:
         return ops.multiply(in1, in2)
     if not (in1.size and in2.size):
