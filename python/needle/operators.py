@@ -85,11 +85,23 @@ def _matmul(self, other):
         return _MATMUL(self, other)
     if isinstance(other, np.ndarray):
         return _MATMUL(self, leaf(plain_array(other)))
-    return NotImplemented
+    return _sparse().matmul(self, other) if _is_sparse(other) else NotImplemented
 
 
 def _rmatmul(self, other):
-    return _MATMUL(leaf(plain_array(other)), self) if isinstance(other, np.ndarray) else NotImplemented
+    if isinstance(other, np.ndarray):
+        return _MATMUL(leaf(plain_array(other)), self)
+    return _sparse().matmul(other, self) if _is_sparse(other) else NotImplemented
+
+
+def _is_sparse(value) -> bool:
+    """Whether this is a sparse matrix of SciPy's (which is imported then, as otherwise there would be none)."""
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    return scipy_sparse is not None and scipy_sparse.issparse(value)
+
+
+def _sparse():
+    return importlib.import_module(f"{__package__}.scipy.sparse")
 
 
 def _compare(function):
@@ -280,6 +292,9 @@ def __complex__(self):
 def __array__(self, dtype=None, copy=None):
     """For NumPy's functions that want the value: a copy of it."""
     global _in_a_list
+    frame = sys._getframe(1)
+    if frame.f_globals.get("__name__", "").startswith("scipy.sparse._"):
+        return _for_sparse(self, frame.f_code.co_name, dtype)
     require_unfollowed(
         self.node,
         "the plain array",
@@ -289,6 +304,23 @@ def __array__(self, dtype=None, copy=None):
     if self.node.data.ndim == 0 and is_followed(self.node):
         _in_a_list = _caller()
     return np.array(self.node.data, dtype=dtype)
+
+
+def _for_sparse(tensor: Tensor, asker: str, dtype) -> np.ndarray:
+    """The array that a sparse matrix of SciPy asks for.
+
+    `A @ x` would go on with the numbers.  What SciPy takes for no array at all it leaves to `Tensor.__rmatmul__`.
+    """
+    if asker == "_matmul_dispatch":
+        nothing = np.empty((), object)
+        nothing[()] = tensor
+        return nothing
+    if is_followed(tensor.node):
+        raise TypeError(
+            "this operation of a sparse matrix with a Tensor would lose the derivative; only products have one, "
+            "A @ x and x @ A (needle.scipy.sparse.matmul); else take a constant first, x.detach()"
+        )
+    return np.array(tensor.node.data, dtype=dtype)
 
 
 # Outside of transforms NumPy may have a Tensor's value.  But of numbers in a list, `numpy.array([x, y])`, it makes an
