@@ -338,6 +338,30 @@ def test_assigning_to_data_that_is_thrown_away_is_refused():
         x.data[0] = 1.0
 
 
+@pytest.mark.parametrize("requires_grad", [True, False])
+def test_a_view_of_what_is_assigned_into_does_not_stand_in_the_way(requires_grad):
+    a = ndl.Tensor(A, requires_grad=requires_grad) * 2
+    row = a[0]
+    a[1] = row
+    np.testing.assert_array_equal(a.numpy(), 2 * A[[0, 0, 2]])
+
+
+def test_a_path_is_filled_step_by_step_in_every_mode():
+    def path(x):
+        states = ndlnp.zeros((4, 2))
+        states[0] = x
+        for i in range(3):
+            state = states[i]
+            states[i + 1] = state * state[::-1] / 2
+        return states
+
+    x = np.array([1.5, 2.0])
+    reverse = jacrev(path)(x)
+    np.testing.assert_allclose(jacfwd(path)(x), reverse, rtol=1e-14)
+    h, d = 1e-6, np.array([0.6, -0.8])
+    np.testing.assert_allclose(reverse @ d, (path(x + h * d) - path(x - h * d)) / (2 * h), rtol=1e-8, atol=1e-9)
+
+
 def test_numpys_errors_come_through():
     y = ndl.Tensor(A) * 1
     with pytest.raises(IndexError):

@@ -214,7 +214,10 @@ class Tensor(Value):
 
     def detach(self) -> "Tensor":
         """The same value (sharing memory) as a constant: no derivative flows through it."""
-        return new_handle(self.node.detached())
+        node = self.node.detached()
+        if type(node) is Node:
+            node.data = node.data.view()  # so that assigning into it can be told from assigning into this Tensor
+        return new_handle(node)
 
     @property
     def data(self) -> "Tensor":

@@ -70,12 +70,9 @@ def is_view(node: Node) -> bool:
         return _comes_from_visible(node, _owner(array))
     if inner.op is not None:
         return any(_owner(source.data) is array.base for source in inner.inputs if isinstance(array.base, np.ndarray))
-    # Nothing was recorded, so nobody but a holder of the memory counts as one.  The references to an array that only
-    # this value has: the node's, `array` here, and the argument; to one below it: the view's, and the argument.
-    del inner
-    if not isinstance(array.base, np.ndarray):
-        return sys.getrefcount(array) > 3
-    return sys.getrefcount(array.base) > 2
+    # Nothing was recorded, so nobody but a holder of the memory counts as one.  An array that has its own is seen by
+    # views of it, if by anyone.  The references to one below it that nobody else sees: the view's, and the argument.
+    return isinstance(array.base, np.ndarray) and sys.getrefcount(array.base) > 2
 
 
 def _owner(array):
