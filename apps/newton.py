@@ -21,6 +21,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 import needle as ndl
+from minimisers import load_optimize
 from needle.data import DigitsDataset
 from pictures import BLUE, FAINT, GREEN, INK, ORANGE, OUT, load_pyplot, save
 
@@ -83,14 +84,14 @@ class Run:
 
 
 def newton(run: Run, w: np.ndarray) -> None:
-    minimize = load_minimize()
+    minimize = load_optimize().minimize
     options = {"maxiter": 100, "xtol": 1e-12}
     found = minimize(run.value_and_grad, w, jac=True, hessp=run.hvp, method="Newton-CG", options=options)
     run.iterations = found.nit
 
 
 def quasi_newton(run: Run, w: np.ndarray) -> None:
-    minimize = load_minimize()
+    minimize = load_optimize().minimize
     options = {"maxiter": 5000, "maxfun": 10000, "gtol": TARGET / np.sqrt(len(w)), "ftol": 0.0}
     found = minimize(run.value_and_grad, w, jac=True, method="L-BFGS-B", options=options)
     run.iterations = found.nit
@@ -114,22 +115,6 @@ def largest_curvature(run: Run, w: np.ndarray, products: int = 20) -> float:
         v /= np.linalg.norm(v)
         v = run.hvp(w, v)
     return float(np.linalg.norm(v))
-
-
-def load_minimize():
-    """`scipy.optimize.minimize`.
-
-    Raises:
-        SystemExit: SciPy is not installed; the message says how to install it.
-    """
-    try:
-        from scipy.optimize import minimize
-    except ModuleNotFoundError as error:
-        raise SystemExit(
-            "The minimisers are SciPy's, which is not installed. Install it with\n"
-            "    pip install 'needle-autodiff[scipy]'"
-        ) from error
-    return minimize
 
 
 def picture(pyplot, runs: list[Run], path: Path) -> None:
@@ -159,7 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.penalty <= 0:
         parser.error(f"--penalty must be above 0, or there is no lowest point; got {options.penalty}")
 
-    load_minimize()
+    load_optimize()
     pyplot = load_pyplot()
     loss, start, accuracy = regression(options.penalty)
     runs = [

@@ -100,6 +100,35 @@ def test_newton_needs_few_steps_and_agrees_with_the_others(tmp_path):
     assert min(size_of_png(tmp_path / "newton.png")) > 300
 
 
+def test_a_gaussian_process_is_fitted_by_the_gradient_of_its_likelihood(tmp_path):
+    printed = run("gaussian_process", "--points", "60", "--output", str(tmp_path / "process.png"))
+    calls = re.findall(r"^with (gradients|difference quotients): +(\d+) calls, \S+ s, −log p = (\S+)", printed, re.M)
+    (_, few, value), (_, many, same) = calls
+    assert 4 * int(few) < int(many)  # a difference quotient takes seven likelihoods, a gradient one call
+    assert abs(float(value) - float(same)) < 1e-2
+    before, after = (float(error) for error in re.findall(r"error in the hole (\S+)", printed))
+    assert after < before / 3
+    assert min(size_of_png(tmp_path / "process.png")) > 400
+
+
+def test_a_wave_becomes_a_letter(tmp_path):
+    options = ["--size", "32", "--steps", "40", "--iterations", "30"]
+    printed = run("wave", *options, "--output", str(tmp_path / "wave.png"))
+    assert float(re.search(r"difference quotient: (\S+) apart", printed)[1]) < 1e-8
+    assert float(re.search(r"from the target by ([\d.]+)% of it", printed)[1]) < 2
+    assert min(size_of_png(tmp_path / "wave.png")) > 400
+
+
+def test_an_equations_parameters_are_found_from_noisy_counts(tmp_path):
+    printed = run("ode_fit", "--steps", "80", "--every", "2", "--output", str(tmp_path / "ode.png"))
+    assert float(re.search(r"reverse, (\S+) apart", printed)[1]) < 1e-13
+    rows = re.findall(r"^\S+ +[\d.]+ +([\d.]+) ± ([\d.]+) +([\d.]+)$", printed, re.M)
+    assert len(rows) == 6
+    for fit, deviation, truth in rows:
+        assert abs(float(fit) - float(truth)) < 3 * float(deviation) < 0.25 * float(truth)
+    assert min(size_of_png(tmp_path / "ode.png")) > 300
+
+
 def test_every_way_to_differentiate_agrees_as_far_as_it_can(tmp_path):
     folder = tmp_path / "new"
     printed = run("compare_methods", "--inputs", "10", "--order", "4", "--depth", "3", "--output", str(folder))
@@ -120,9 +149,10 @@ def test_every_way_to_differentiate_agrees_as_far_as_it_can(tmp_path):
         assert min(size_of_png(folder / f"{picture}.png")) > 400
 
 
-@pytest.mark.parametrize(
-    "name", ["digits", "derivatives", "char_lm", "mlp_resnet", "pinn", "newton", "compare_methods"]
-)
+DRAWING = ["digits", "derivatives", "pinn", "newton", "compare_methods", "gaussian_process", "wave", "ode_fit"]
+
+
+@pytest.mark.parametrize("name", [*DRAWING, "char_lm", "mlp_resnet"])
 def test_help_names_the_options(name):
     assert "usage:" in run(name, "--help")
 
@@ -137,6 +167,10 @@ def test_help_names_the_options(name):
         ("pinn", ["--steps", "0"], "--steps must be 1 or more, got 0"),
         ("newton", ["--penalty", "0"], "--penalty must be above 0"),
         ("compare_methods", ["--order", "0"], "--order must be 1 or more, got 0"),
+        ("gaussian_process", ["--points", "9"], "--points must be 10 or more, got 9"),
+        ("wave", ["--steps", "0"], "--steps must be 1 or more, got 0"),
+        ("ode_fit", ["--every", "0"], "--every must be 1 or more, got 0"),
+        ("ode_fit", ["--steps", "10"], "six unknowns need as many counts"),
         ("char_lm", ["--text", "nowhere.txt"], "cannot read nowhere.txt"),
         ("mlp_resnet", ["nowhere"], "nowhere/train-images-idx3-ubyte.gz"),
     ],
@@ -146,7 +180,7 @@ def test_a_mistake_is_answered_in_one_line(name, arguments, message):
     assert message in errors and "Traceback" not in errors
 
 
-@pytest.mark.parametrize("name", ["digits", "derivatives", "pinn", "newton", "compare_methods"])
+@pytest.mark.parametrize("name", DRAWING)
 def test_without_matplotlib_the_error_says_how_to_get_it(name, tmp_path):
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
     search = os.pathsep.join([str(tmp_path), *(path for path in sys.path if path)])
