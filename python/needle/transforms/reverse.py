@@ -82,7 +82,7 @@ def value_and_grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
     >>> value_and_grad(lambda x: np.float64(3.0) * x * x)(2.0)
     (np.float64(12.0), np.float64(12.0))
     """
-    return _gradient_of(fun, argnums, has_aux, "value_and_grad", lambda value, gradient: (value, gradient))
+    return _gradient_of(fun, argnums, has_aux, "value_and_grad", with_value=True)
 
 
 def grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
@@ -107,18 +107,15 @@ def grad(fun: Callable, argnums=0, has_aux: bool = False) -> Callable:
     np.float64(12.0)
     """
 
-    def pick(value, gradient):
-        return (gradient, value[1]) if has_aux else gradient
-
-    return _gradient_of(fun, argnums, has_aux, "grad", pick)
+    return _gradient_of(fun, argnums, has_aux, "grad")
 
 
 def gradient_of(fun: Callable, argnums, name: str) -> Callable:
     """`grad` on behalf of the transform `name`, which errors are to speak of."""
-    return _gradient_of(fun, argnums, False, name, lambda value, gradient: gradient)
+    return _gradient_of(fun, argnums, False, name)
 
 
-def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callable) -> Callable:
+def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, with_value: bool = False) -> Callable:
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
         arguments = Arguments(args, kwargs, argnums, name)
@@ -127,8 +124,12 @@ def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, pick: Callabl
         _require_number(tree, tensors, name)
         one = new_handle(Node(None, (), np.ones((), tensors[0].dtype), False))
         gradient = finish(arguments, pullback([one], grow=not _nested.get()))
+        if not (with_value or has_aux):
+            return gradient
         value, aux = outcome(arguments, tree, aux, pullback)
-        return pick((value, aux) if has_aux else value, gradient)
+        if not has_aux:
+            return value, gradient
+        return ((value, aux), gradient) if with_value else (gradient, aux)
 
     return wrapped
 
