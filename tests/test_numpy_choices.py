@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from needle.transforms import grad, jacrev, jvp
+from needle.transforms import grad, jacrev, jvp, vjp
 
 X = np.array([2.0, 1.0, 2.0, 1.0, 0.5])
 
@@ -23,6 +23,18 @@ def test_a_long_sort_is_stable_too():
     for dtype in ("float64", "float32"):
         found = grad(lambda x: (np.sort(x) * weights.astype(x.dtype)).sum())(x.astype(dtype))
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_a_long_sort_tells_numbers_apart_by_their_last_bits(dtype):
+    rng = np.random.default_rng(1)
+    near = np.array(1, dtype) + np.finfo(dtype).eps * rng.integers(0, 9, 300).astype(dtype)
+    x = np.concatenate([near, -near, rng.normal(size=5000), np.zeros(50), -np.zeros(50)]).astype(dtype)
+    x = rng.permutation(x)
+    order = np.argsort(x, kind="stable")
+    sorted_, pull = vjp(np.sort, x)
+    np.testing.assert_array_equal(sorted_, x[order])
+    np.testing.assert_array_equal(pull(np.arange(x.size, dtype=dtype))[0][order], np.arange(x.size))
 
 
 def test_on_a_bound_of_clip_the_derivative_is_one():

@@ -112,7 +112,10 @@ class GetItem(Indexed):
     __slots__ = ()
 
     def compute(self, a, *tensors):
-        return a[self.filled(tensors)] if tensors else a[self.index]
+        index = self.filled(tensors) if tensors else self.index
+        if a.ndim == 1 and len(index) == 1 and isinstance(index[0], np.ndarray) and index[0].dtype.kind == "i":
+            return a.take(index[0])  # a third faster than a[index]
+        return a[index]
 
     def gradient(self, out_grad, node):
         a, *tensors = node.inputs
@@ -151,8 +154,10 @@ class Scatter(Indexed):
         self.index, self.shape = index, tuple(shape)
 
     def compute(self, g, *tensors):
-        out = np.zeros_like(g, shape=self.shape, order="C")
         index = self.filled(tensors)
+        if _counts(index, self.shape, g):
+            return np.bincount(index[0].ravel(), g.ravel(), self.shape[0])
+        out = np.zeros(self.shape, g.dtype)
         if self.is_basic():
             out[index] = g
         else:
@@ -187,6 +192,14 @@ class Scatter(Indexed):
 def _all_of(put, shape, indices) -> Tensor:
     """Where `put` (a Scatter or PutAlongAxis) puts something."""
     return put(np.ones(shape, bool), *indices)
+
+
+def _counts(index, shape, g) -> bool:
+    """Whether adding g at `index` to zeros is what `numpy.bincount` does, which is faster than `numpy.add.at`."""
+    if len(index) != 1 or len(shape) != 1 or g.dtype != float or g.size == 0:
+        return False
+    (places,) = index
+    return isinstance(places, np.ndarray) and places.dtype.kind == "i" and places.shape == g.shape and places.min() >= 0
 
 
 def _add_at(out, index, g) -> None:

@@ -61,7 +61,10 @@ class PowerScalar(ScalarOp):
     __slots__ = ()
 
     def compute(self, a):
-        return a**self.number
+        n = self.number
+        if n == 3 and a.dtype.char in "fd":  # NumPy calls the C library's pow, which takes up to a hundred times longer
+            return a * a * a
+        return a**n
 
     def gradient(self, out_grad, node):
         n = self.number

@@ -63,7 +63,7 @@ class Reorder(TakeAlongAxis):
     def compute(self, a, order):
         if a.ndim == 1:
             if not self.inverse:
-                return a[order]
+                return np.take(a, order)
             out = np.empty_like(a)
             out[order] = a
             return out
@@ -102,42 +102,49 @@ def _order_by_packing(a):
     stable, gives value and permutation at once.  A float64 loses some of its own bits to the number; the few elements
     that cannot be told apart without these are put in order afterwards.
     """
-    a = a + np.zeros((), a.dtype)  # -0.0 equals 0.0, but has other bits
+    keys = a + np.zeros((), a.dtype)  # -0.0 equals 0.0, but has other bits
     width = int(a.size - 1).bit_length()
-    if a.dtype.char == "f":
-        keys = a.view(np.int32).astype(np.int64)
-        keys ^= (keys >> 63) & 0x7FFFFFFF
-        keys <<= 32
-        lost = 0
+    narrow = a.dtype.char == "f"
+    keys = keys.view(np.int32).astype(np.int64) if narrow else keys.view(np.int64)
+    negative = keys >> 63
+    negative &= 0x7FFFFFFF if narrow else 0x7FFFFFFFFFFFFFFF
+    keys ^= negative
+    if narrow:
+        width = 32
+        keys <<= width
     else:
-        keys = a.view(np.int64).copy()
-        keys ^= (keys >> 63) & np.int64(0x7FFFFFFFFFFFFFFF)
         keys &= np.int64(-1) << width
-        lost = width
     keys |= np.arange(a.size)
     keys.sort()
-    order = keys & ((1 << (32 if a.dtype.char == "f" else width)) - 1)
-    return _repaired(order, keys, lost, a)
-
-
-def _repaired(order, keys, width: int, a):
-    """The order by keys that have lost their lowest `width` bits, put right where these would have decided."""
-    values = a[order]
-    if np.isnan(values[0]) or np.isnan(values[-1]):
+    alike = [] if narrow else np.flatnonzero(keys[1:] ^ keys[:-1] < (1 << width)) + 1
+    keys &= (1 << width) - 1
+    order = keys
+    if np.isnan(a[order[0]]) or np.isnan(a[order[-1]]):
         return None
-    wrong = np.flatnonzero(values[1:] < values[:-1])
+    return _repaired(order, alike, a)
+
+
+def _repaired(order, alike, a):
+    """The order by keys that have lost some bits, put right where these would have decided: among the elements at the
+    places `alike`, and before them, whose keys are the same but for the element's number."""
+    if len(alike) == 0:
+        return order
+    wrong = alike[a[order[alike]] < a[order[alike - 1]]]
     if len(wrong) > _MOST_REPAIRS:
         return None
+    together = np.zeros(len(order) + 1, bool)
+    together[alike] = True
     end = 0
-    for place in wrong:
+    for place in wrong.tolist():
         if place < end:  # in the run that was repaired last
             continue
-        key, start, end = keys[place] >> width, place, place + 2
-        while start > 0 and keys[start - 1] >> width == key:
+        start, end = place - 1, place + 1
+        while together[start]:
             start -= 1
-        while end < len(keys) and keys[end] >> width == key:
+        while together[end]:
             end += 1
-        order[start:end] = order[start:end][np.argsort(values[start:end], kind="stable")]
+        run = order[start:end]
+        order[start:end] = run[np.argsort(a[run], kind="stable")]
     return order
 
 
