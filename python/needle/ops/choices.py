@@ -6,7 +6,7 @@ import numpy as np
 
 from ..graph import Tensor, leaf
 from . import series
-from .arithmetic import multiply, operand
+from .arithmetic import operand
 from .kinds import Broadcasting, Elementwise, PiecewiseConstant
 from .selection import selected
 from .steps import equal, logical_not, not_equal, weak_number
@@ -40,8 +40,25 @@ def taken(x, share):
     """share·x for an op that selects; not the product alone, in which 0·∞ would be nan.  None stands for 0."""
     if x is None:
         return None
-    some = not_equal(share, 0)
-    return selected(where(some, multiply(share, x), 0), some)
+    return selected(_SHARE(share, x), partial(not_equal, share, 0))
+
+
+class Share(Elementwise):
+    """share·x, and 0 where the share, a constant, is 0, whatever x is"""
+
+    __slots__ = ()
+
+    lanes = "own"
+
+    def compute(self, share, x):
+        part = share * x
+        return part if np.all(share) else np.where(share == 0, part.dtype.type(0), part)
+
+    def gradient(self, out_grad, node):
+        return None, taken(out_grad, node.inputs[0])
+
+
+_SHARE = Share()
 
 
 class Maximum(Extremum):

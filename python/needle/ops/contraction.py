@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..graph import Tensor
+from .arithmetic import multiply
 from .kinds import Broadcasting, BroadcastTo, Multilinear, SumTo
 from .movement import reshape, transpose
 
@@ -48,6 +49,8 @@ class MatMul(Multilinear):
     def _vector_gradient(self, out_grad, node):
         """The rule where an operand is a vector: laid out as a matrix, and taken back."""
         a, b = node.inputs
+        if a.ndim == b.ndim == 1:
+            return (multiply(out_grad, b) if node.needs(0) else None, multiply(out_grad, a) if node.needs(1) else None)
         row = a if a.ndim > 1 else reshape(a, (1, -1))
         column = b if b.ndim > 1 else reshape(b, (-1, 1))
         shape = out_grad.shape

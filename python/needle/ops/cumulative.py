@@ -43,7 +43,8 @@ class CumSum(AlongAxis, Movement):
     def compute(self, a):
         if not self.reverse:
             return np.cumsum(a, self.axis)
-        return np.flip(np.cumsum(np.flip(a, self.axis), self.axis), self.axis)
+        backwards = (slice(None),) * (self.axis % a.ndim) + (slice(None, None, -1),)
+        return np.cumsum(a[backwards], self.axis)[backwards]
 
     def gradient(self, out_grad, node):
         return CumSum(self.axis, not self.reverse)(out_grad)

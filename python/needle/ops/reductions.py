@@ -90,7 +90,7 @@ class Mean(Reduction, Linear):
 
 def count(shape, axis) -> int:
     """How many elements one reduced element stands for."""
-    return int(np.prod([shape[i] for i in (range(len(shape)) if axis is None else axis)], dtype=np.int64))
+    return math.prod(shape if axis is None else [shape[i] for i in axis])
 
 
 class ReduceExtremum(Reduction):
