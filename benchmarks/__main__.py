@@ -6,11 +6,11 @@ import pathlib
 import sys
 import traceback
 
-from benchmarks import machine, race, report
+from benchmarks import function_overhead, machine, race, report
 from benchmarks.fresh import cold_start, long_chain, peak_memory
 from benchmarks.tasks import TASKS
 
-FRESH = (cold_start, long_chain, peak_memory)
+FIGURES = (cold_start, long_chain, peak_memory, function_overhead)
 PEERS = ("torch", "autograd", "jax", "numpy")
 
 
@@ -31,7 +31,7 @@ def main():
         except Exception:
             failed.append(task.name)
             traceback.print_exc()
-    for module in (module for module in FRESH if wanted(module.NAME, options)):
+    for module in (module for module in FIGURES if wanted(module.NAME, options)):
         print(f"{module.NAME}: {module.SUMMARY} …", file=sys.stderr)
         contenders = [n for n in module.CONTENDERS if n in ("needle", *options.peers) and race.importable(n)]
         try:
@@ -46,7 +46,7 @@ def main():
         print("Median time of a step (in brackets: divided by PyTorch's in the same round)\n")
         print(report.races_table(results), end="\n\n")
     if figures:
-        print("In fresh processes\n")
+        print("Single figures, most of them from fresh processes\n")
         print(report.figures_table(figures), end="\n\n")
     if options.json:
         options.json.write_text(json.dumps(report.as_json(line, results, figures), indent=1))
@@ -55,7 +55,7 @@ def main():
 
 
 def parse():
-    names = [task.name for task in TASKS] + [module.NAME for module in FRESH]
+    names = [task.name for task in TASKS] + [module.NAME for module in FIGURES]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split(": ")[1])
     parser.add_argument("--only", action="append", metavar="TASK", choices=names, help=f"one of: {', '.join(names)}")
     parser.add_argument("--peers", type=peers, default=PEERS, help="comma-separated; by default " + ",".join(PEERS))
