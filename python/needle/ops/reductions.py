@@ -9,7 +9,7 @@ from . import series
 from .arithmetic import multiply
 from .choices import taken
 from .functions import exp, square
-from .kinds import BroadcastTo, Linear, Movement, PiecewiseConstant, add_reduce, behind_batch, normalize_axes
+from .kinds import BroadcastTo, Linear, Movement, PiecewiseConstant, add_reduce, behind_batch, beside, normalize_axes
 from .movement import reshape
 from .steps import equal, logical_and
 
@@ -139,6 +139,12 @@ class ReduceTieShare(Reduction, PiecewiseConstant):
     def compute(self, a, extremum):
         tied = (a == extremum).astype(a.dtype if a.dtype.kind == "f" else float)
         return tied / add_reduce(tied, self.axis(a), keepdims=True)
+
+    def batch(self, size, inputs, batched):
+        a, extremum = inputs
+        if batched[1]:  # one number for each example, where all axes were reduced
+            extremum = beside(extremum, a.ndim - batched[0])
+        return Reduction.batch(self, size, [a, extremum], batched)
 
 
 class ArgExtremum(PiecewiseConstant):
