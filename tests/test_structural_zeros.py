@@ -18,7 +18,13 @@ def forward(f):
     return lambda x: ndl.jvp(f, (x,), (1.0,))[1]
 
 
-MODES = {"reverse": ndl.grad, "forward": forward}
+MODES = {
+    "reverse": ndl.grad,
+    "forward": forward,
+    "taylor": lambda f: ndl.nth_derivative(f, 1),
+}
+
+WEIGHTS = np.array([[1.0, -2.0], [0.0, 3.0]])
 
 # A function, a point, the value there and the derivatives of order 1, 2, 3 (those of the branch that is selected).
 CASES = {
@@ -64,6 +70,40 @@ CASES = {
         0.0, [1, 1 / 2, -1 / 4, 3 / 8],
     ),
     "max": (lambda x: ops.max(sqrt(ops.stack([x, x + 1], 0))), 0.0, [1, 1 / 2, -1 / 4, 3 / 8]),
+    "checkpoint": (lambda x: where(x > 0, ndl.checkpoint(sqrt)(x), x), 0.0, [0, 1, 0, 0]),
+    "through checkpoint": (lambda x: where(x > 0, ndl.checkpoint(sin)(sqrt(x)), x * x), 0.0, [0, 0, 2, 0]),
+    "a selection in checkpoint": (
+        lambda x: ndl.checkpoint(lambda y: where(y > 0, y, 0.0))(sqrt(x)) + x, 0.0, [0, 1, 0, 0],
+    ),
+    "an item of a tuple": (
+        lambda x: where(x > 0, ops.split(ops.stack([sqrt(x), x], 0), 0)[0], x), 0.0, [0, 1, 0, 0],
+    ),
+    "an item taken twice": (
+        lambda x: (lambda y: where(x > 0, y[0], x) + where(x > 0, y[0] * y[1], x))(ops.make_tuple(sqrt(x), x)),
+        0.0, [0, 2, 0, 0],
+    ),
+    "behind a tuple": (
+        lambda x: sqrt(ops.split(ops.stack([ops.relu(x), x], 0), 0)[0]) + x, -1.0, [-1, 1, 0, 0],
+    ),
+    "a product": (lambda x: where(x > 0, (sqrt(ops.stack([x, x], 0)) @ WEIGHTS).sum(), x), 0.0, [0, 1, 0, 0]),
+    "a product of two that vary": (
+        lambda x: where(x > 0, sqrt(ops.stack([x, x], 0)) @ sqrt(ops.stack([x, x], 0)), x), 0.0, [0, 1, 0, 0],
+    ),
+    "einsum": (
+        lambda x: where(x > 0, ops.einsum("i,ij->j", sqrt(ops.stack([x, x], 0)), WEIGHTS).sum(), x), 0.0, [0, 1, 0, 0],
+    ),
+    "behind a product": (lambda x: sqrt(ops.relu(ops.stack([x, x], 0)) @ WEIGHTS).sum() + x, -1.0, [-1, 1, 0, 0]),
+    "behind einsum": (
+        lambda x: sqrt(ops.einsum("i,ij->j", ops.relu(ops.stack([x, x], 0)), WEIGHTS)).sum() + x, -1.0, [-1, 1, 0, 0],
+    ),
+    "behind movement": (
+        lambda x: sqrt(ops.reshape(ops.relu(ops.stack([x, x], 0)), (2, 1)).T).sum() + x, -1.0, [-1, 1, 0, 0],
+    ),
+    "behind a sum": (lambda x: sqrt(ops.relu(ops.stack([x, x - 1], 0)).sum()) + x, -1.0, [-1, 1, 0, 0]),
+    "behind a mean": (lambda x: sqrt(ops.mean(ops.relu(ops.stack([x, x - 1], 0)))) + x, -1.0, [-1, 1, 0, 0]),
+    "behind a running sum": (lambda x: sqrt(np.cumsum(ops.relu(ops.stack([x, x], 0)))).sum() + x, -1.0, [-1, 1, 0, 0]),
+    "behind an index": (lambda x: sqrt(ops.relu(ops.stack([x, x + 3], 0))[0]) + x, -1.0, [-1, 1, 0, 0]),
+    "behind a choice of two": (lambda x: sqrt(where(x > 0, x, ops.relu(x) * 2)) + x, -1.0, [-1, 1, 0, 0]),
 }  # fmt: skip
 FACTS = [
     pytest.param(name, modes, id=f"{name}: {' over '.join(modes) or 'value'}")
@@ -97,6 +137,83 @@ def test_backward_and_backward_of_grad():
     np.testing.assert_allclose(x.grad.numpy(), SLOPES)
     x.grad.sum().backward()
     np.testing.assert_allclose(x.grad.numpy(), CURVATURES)
+
+
+Z = np.array([0.0, 1.0])
+SELECTED = {  # functions of two numbers that are √x₁ near Z, though a derivative at 0 is infinite on the way
+    "an elementwise op": lambda x: where(x > 0, sqrt(x), 0.0).sum(),
+    "a checkpoint": lambda x: where(x > 0, ndl.checkpoint(sqrt)(x), 0.0).sum(),
+    "through a checkpoint": lambda x: where(x > 0, ndl.checkpoint(lambda y: y * y)(x**0.25), 0.0).sum(),
+    "a tuple": lambda x: where(x > 0, ops.split(ops.stack([sqrt(x), x], 0), 0)[0], 0.0).sum(),
+    "rows of a product": lambda x: where(
+        (x > 0)[:, None], sqrt(x).reshape((2, 1)) @ np.array([[3.0, -2.0]]), 0.0
+    ).sum(),
+    "behind a selection": lambda x: sqrt(ops.relu(x - Z + Z)).sum(),
+    "behind movement": lambda x: sqrt(where(x > 0, x, 0.0).reshape((1, 2)).T).sum(),
+}
+FORWARDS = {  # in reverse mode ∞·0 is what it is: that nothing moves there, is known only before it
+    "behind a product": lambda x: sqrt(where(x > 0, x, 0.0) @ np.eye(2)).sum(),
+    "behind einsum": lambda x: sqrt(ops.einsum("i,ij->j", where(x > 0, x, 0.0), np.eye(2))).sum(),
+}
+BACKWARDS = {  # and in forward mode, that nobody will look at it, is known only behind it
+    "a product with an identity": lambda x: where(x > 0, sqrt(x) @ np.eye(2), 0.0).sum(),
+    "an Einstein sum with an identity": lambda x: where(x > 0, ops.einsum("i,ij->j", sqrt(x), np.eye(2)), 0.0).sum(),
+    "a running sum from the end": lambda x: where(x > 0, np.cumsum(sqrt(x)[::-1])[::-1], 0.0).sum(),
+}
+
+
+@pytest.mark.parametrize("name", SELECTED)
+def test_laplacians_and_hessians(name):
+    f, lap = SELECTED[name], ndl.laplacian
+    np.testing.assert_allclose(ndl.grad(f)(Z), [0, 1 / 2])
+    np.testing.assert_allclose(ndl.jacfwd(f)(Z), [0, 1 / 2])
+    np.testing.assert_allclose(ndl.hessian(f)(Z), [[0, 0], [0, -1 / 4]])
+    np.testing.assert_allclose(lap(f)(Z), -1 / 4)
+    np.testing.assert_allclose(ndl.grad(lap(f))(Z), [0, 3 / 8])
+    np.testing.assert_allclose(ndl.jacfwd(lap(f))(Z), [0, 3 / 8])
+    np.testing.assert_allclose(lap(lambda x: ndl.grad(f)(x).sum())(Z), 3 / 8)
+    np.testing.assert_allclose(ndl.grad(lambda x: ndl.grad(lap(f))(x).sum())(Z), [0, -15 / 16])
+    np.testing.assert_allclose(lap(lap(f))(Z), -15 / 16)
+
+
+@pytest.mark.parametrize("name", FORWARDS)
+def test_zeros_of_a_constant_select_what_moves(name):
+    f = FORWARDS[name]
+    np.testing.assert_allclose(ndl.jacfwd(f)(Z), [0, 1 / 2])
+    np.testing.assert_allclose(ndl.jacfwd(ndl.jacfwd(f))(Z), [[0, 0], [0, -1 / 4]])
+    np.testing.assert_allclose(ndl.laplacian(f)(Z), -1 / 4)
+    np.testing.assert_allclose(ndl.jacfwd(ndl.laplacian(f))(Z), [0, 3 / 8])
+
+
+@pytest.mark.parametrize("name", BACKWARDS)
+def test_zeros_of_a_constant_select_what_is_looked_at(name):
+    f = BACKWARDS[name]
+    slope = lambda g: ndl.grad(lambda x: g(x).sum())
+    np.testing.assert_allclose(ndl.grad(f)(Z), [0, 1 / 2])
+    np.testing.assert_allclose(slope(ndl.grad(f))(Z), [0, -1 / 4])
+    np.testing.assert_allclose(slope(slope(ndl.grad(f)))(Z), [0, 3 / 8])
+
+
+def test_zeros_of_what_varies_do_not_select():
+    f = lambda x, w: where(x > 0, sqrt(x) @ w, 0.0).sum()
+    assert np.isnan(ndl.grad(f)(Z, ndl.Tensor(np.eye(2))).numpy()[0])  # somebody may differentiate by w
+    mixed = ndl.grad(lambda w: ndl.grad(f)(np.array([4.0, 1.0]), w).sum())(np.eye(2))
+    np.testing.assert_allclose(mixed, [[1 / 4, 1 / 4], [1 / 2, 1 / 2]])
+
+
+def test_series_select_too():
+    _, terms = ndl.jet(lambda x: sqrt(ops.relu(x)).sum(), (np.array([-1.0, 4.0]),), ([np.ones(2), np.zeros(2)],))
+    np.testing.assert_allclose(terms, [1 / 4, -1 / 32])
+
+
+def test_a_long_way_back_does_not_recur():
+    def f(x):
+        y = ops.stack([sqrt(x), x], 0)
+        for _ in range(2000):
+            y = ops.reshape(y, (2, 1)).T[0]
+        return where(x > 0, y[0], x)
+
+    assert ndl.grad(f)(0.0) == 1.0
 
 
 def test_hessians_and_batches():

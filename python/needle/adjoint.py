@@ -40,10 +40,10 @@ from .graph import (
 from .ops.arithmetic import add
 from .ops.kinds import Cast
 from .ops.movement import Identity
-from .ops.selection import Selected
+from .ops.selection import Selected, selected
 from .ops.slices import gradient_by_slices
 from .ops.tuples import TupleGetItem, make_tuple
-from .structural_zeros import Lanes, enter, quietly, within
+from .structural_zeros import Lanes, enter, enter_item, enter_seed, of_tuple, quietly, within
 
 _new = object.__new__
 
@@ -78,6 +78,11 @@ class Primal(Tensor):
         source = self._source.inputs[index]
         return source.requires_grad if self._needed is None else source in self._needed
 
+    def is_constant(self, index: int) -> bool:
+        """Whether this input is the same for all who look on: no derivative, outer ones included, asks for it."""
+        source = self._source.inputs[index]
+        return not (source.requires_grad or source.level or self.needs(index))
+
     # Of an op with several results it answers as their TensorTuple does
 
     def _results(self) -> "TensorTuple | Tensor":
@@ -103,6 +108,7 @@ def adjoints(
     receive: dict[Node, Callable[[Tensor], Tensor]],
     record: bool,
     needed: set[Node] | None = None,
+    lanes_at: dict[Node, Lanes] | None = None,
 ) -> None:
     """Walk back along the topological `order` from `seeds` (outputs and their adjoints).
 
@@ -111,9 +117,13 @@ def adjoints(
             with (a hook may have changed it).
         record: whether the adjoints are part of a graph of their own.
         needed: the nodes whose adjoints are asked for; by default all that require grad.
+        lanes_at: the lanes of seeds that have some; those of the nodes in `receive` are added.
     """
     sums: dict[Node, Tensor | list] = dict(seeds)
-    masks: dict[Node, Lanes] = {}  # where the sum so far is structurally zero: outside of these lanes
+    masks: dict = {}  # where the sum so far is structurally zero: outside of these lanes (of each item, if a tuple)
+    if lanes_at:
+        masks |= {node: list(lanes) for node, lanes in lanes_at.items()}
+        lanes_at.clear()
     owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
     primal = None
     only_numbers = not record and not is_special()
@@ -121,8 +131,13 @@ def adjoints(
         adjoint = sums.pop(node, None)
         if adjoint is None:
             continue
+        op, inputs = node.op, node.inputs
         lanes = masks.pop(node, None) if masks else None
-        if type(adjoint) is list and (node in receive or not only_numbers or node.op.array_gradient is None):
+        if lanes is not None and type(adjoint) is list:
+            lanes = of_tuple(lanes, adjoint, node.data)
+            if lanes is not None and getattr(op, "lanes", None) == "inner":
+                adjoint = _complete(adjoint, node)
+        if type(adjoint) is list and (node in receive or not only_numbers or op.array_gradient is None):
             adjoint = _complete(adjoint, node)
         if node in receive:
             before = adjoint
@@ -131,35 +146,41 @@ def adjoints(
                 continue
             if _hooks_exist and adjoint is not before:
                 lanes = None
-        op, inputs = node.op, node.inputs
+            elif lanes_at is not None and lanes is not None:
+                lanes_at[node] = lanes
         if op is None:
             continue
         if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
-            _add_item(sums, inputs[0], op.index, adjoint)
+            _add_item(sums, masks, inputs[0], op.index, adjoint, lanes)
             continue
-        keeps_lanes = lanes is not None and hasattr(op, "lanes")
-        if only_numbers and op.array_gradient is not None and not keeps_lanes and type(adjoint) is not TensorTuple:
+        if only_numbers and op.array_gradient is not None and type(adjoint) is not TensorTuple:
             partials = _by_arrays(op, adjoint, node, needed)
         else:
             if primal is None or getrefcount(primal) > 2:  # the last rule kept it, for something that it left to later
-                primal = _new(Primal)
-                primal._needed, primal._recorded = needed, record
-            primal._source, primal._node = node, None
+                primal = _primal_of(node, needed, record)
+            else:
+                primal._source, primal._node = node, None
             try:
-                partials = op.gradient(adjoint, primal) if lanes is None else quietly(op, adjoint, primal)
+                partials = op.gradient(adjoint, primal) if lanes is None else quietly(op, adjoint, primal, lanes)
             except ValueUnknown:  # inside vmap: there are values only for one example at a time
                 partials = gradient_by_slices(op, adjoint, primal)
             if type(partials) is not tuple:
                 partials = as_tuple(partials, op)
             if len(partials) != len(inputs):
                 raise op.wrong_count(partials, inputs)
-            if lanes is not None:
-                partials = within(lanes, op, primal, partials)
+        if lanes is not None:
+            if primal is None or primal._source is not node:
+                primal = _primal_of(node, needed, record)
+            asked = [source.op is not None or lanes_at is not None for source in inputs]
+            partials = within(lanes, op, primal, partials, asked, only_numbers)
         for source, partial in zip(inputs, partials):
             if partial is None or not (source.requires_grad if needed is None else source in needed):
                 continue
             if type(partial) is Selected:
-                partial = enter(masks, sums, source, partial)
+                if source.op is not None or lanes_at is not None:
+                    partial = enter(masks, sums, source, partial)
+                else:
+                    partial = new_handle(partial.node)
             else:
                 if masks and source in masks:
                     del masks[source]
@@ -167,7 +188,7 @@ def adjoints(
                     partial = _checked(partial, op, source)
                     if type(partial) is TensorTuple:
                         for index, item in enumerate(partial):
-                            _add_item(sums, source, index, item)
+                            _add_item(sums, masks, source, index, item, None)
                         continue
             made = partial.node
             if made.requires_grad and not record:  # a rule made a Tensor that requires grad
@@ -187,6 +208,17 @@ def adjoints(
                 total = sums[source] = add(before, partial)
                 if not record and total.node.level == 0:
                     owned.add(source)
+
+
+def among(found: dict[Node, Tensor], lanes: dict[Node, Lanes] | None, node: Node) -> Tensor | None:
+    """The adjoint that was found for a node, if any; where it is structurally zero, it says so."""
+    return selected(found[node], *lanes[node]) if lanes and node in lanes else found.get(node)
+
+
+def _primal_of(node: Node, needed: set[Node] | None, record: bool) -> Primal:
+    primal = _new(Primal)
+    primal._source, primal._node, primal._needed, primal._recorded = node, None, needed, record
+    return primal
 
 
 def _by_arrays(op: Op, adjoint: Tensor | list, node: Node, needed: set[Node] | None) -> list[Tensor | None]:
@@ -235,13 +267,14 @@ def _no_adjoint(array) -> Tensor:
 _ZERO = bytes(32)
 
 
-def _add_item(sums: dict, source: Node, index: int, partial: Tensor) -> None:
-    """Add to one item of the adjoint of a TensorTuple."""
+def _add_item(sums: dict, masks: dict, source: Node, index: int, partial: Tensor, lanes: Lanes | None) -> None:
+    """Add to one item of the adjoint of a TensorTuple, which is structurally zero outside of `lanes`, if given."""
     items = sums.get(source)
     if items is None:
         items = sums[source] = [None] * len(source.data)
     elif type(items) is not list:
         items = sums[source] = list(items)
+    enter_item(masks, items, source, index, lanes)
     items[index] = partial if items[index] is None else add(items[index], partial)
 
 
@@ -372,7 +405,9 @@ class Pullback:
             for node in order
         )
 
-    def __call__(self, cotangents: list[Tensor | None], grow: bool = False) -> list[Tensor | None]:
+    def __call__(
+        self, cotangents: list[Tensor | None], grow: bool = False, with_lanes: bool = False
+    ) -> list[Tensor | None]:
         """The adjoint of each input; None where no output depends on it.
 
         The result can be differentiated again if there is anything to differentiate it with respect to.
@@ -380,27 +415,31 @@ class Pullback:
         Args:
             cotangents: the adjoint of each output; None for zero.
             grow: compute the values only, and let the graph of the result grow when it is asked for.
+            with_lanes: say of the result where it is structurally zero, as rules of ops do (see ops/selection.py).
         """
         seeds: dict[Node, Tensor] = {}
+        lanes: dict[Node, Lanes] | None = {} if with_lanes else None
         for node, cotangent in zip(self.outputs, cotangents, strict=True):
             if cotangent is not None and node in self.needed:
+                if lanes is not None:
+                    cotangent = enter_seed(lanes, seeds, node, cotangent)
                 seeds[node] = add(seeds[node], cotangent) if node in seeds else cotangent
         keep_graph = self.is_open or any(seed.node.requires_grad for seed in seeds.values())
         found: dict[Node, Tensor] = {}
         receive = {node: functools.partial(_keep, found, node) for node in self.inputs}
 
         def walk(receive):
-            adjoints(self.order, seeds, receive, record=True, needed=self.needed)
+            adjoints(self.order, seeds, receive, True, self.needed, lanes)
 
         flat = all(node.level == 0 for node in [*seeds, *self.inputs, *[seed.node for seed in seeds.values()]])
         if keep_graph and not (grow and flat):
             with recording():
                 walk(receive)
-            return [found.get(node) for node in self.inputs]
+            return [among(found, lanes, node) for node in self.inputs]
         constants = {node: new_handle(seed.node.constant()) for node, seed in seeds.items()}
-        adjoints(self.order, constants, receive, record=False, needed=self.needed)
+        adjoints(self.order, constants, receive, False, self.needed, lanes)
         if not keep_graph:
-            return [found.get(node) for node in self.inputs]
+            return [among(found, lanes, node) for node in self.inputs]
         growth = Growth(walk)
         return [growth.hand_out(node, found[node]) if node in found else None for node in self.inputs]
 

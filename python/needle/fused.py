@@ -12,12 +12,14 @@ from itertools import zip_longest
 
 import numpy as np
 
-from .adjoint import adjoints, differentiable, recording
+from .adjoint import adjoints, among, differentiable, recording
 from .graph import Node, Tensor, TensorTuple, TensorTupleOp, handle, is_recording, new_handle, topological_order
 from .ops.arithmetic import add
 from .ops.kinds import Cast, zeros_like
 from .ops.movement import Identity
+from .ops.selection import selected
 from .ops.tuples import TupleGetItem, make_tuple
+from .structural_zeros import Lanes, enter_seed
 
 
 class Fused(TensorTupleOp):
@@ -55,6 +57,15 @@ class Fused(TensorTupleOp):
         found = FusedAdjoint(self, needs)(out_grad, handle(node.node), *inputs)
         items = iter(items_of(found, sum(needs)))
         return tuple([next(items) if need else None for need in needs])
+
+    def inner_gradient(self, out_grad, node, mask):
+        """The adjoints, by the formula, for an op whose `lanes` are "inner" (see structural_zeros.py)."""
+        inputs = node.inputs
+        record = is_recording() and any(x.node.requires_grad for x in (*out_grad, *inputs))
+        with recording():
+            inputs = [stand_in(x) for x in inputs]
+            results = self.unfused(*inputs)
+        return tuple(derivatives(zip(results, map(selected, out_grad, mask)), inputs, record))
 
     def unfused(self, *inputs):
         """The formula instead of the op, inside transforms that carry more than values (`jvp`, `vmap`)."""
@@ -132,10 +143,15 @@ def stand_in(tensor: Tensor) -> Tensor:
 
 
 def derivatives(pairs: Iterable, wanted: list[Tensor], record: bool) -> list[Tensor | None]:
-    """The adjoints of `wanted` from (output, its adjoint) pairs; None for what no output depends on."""
+    """The adjoints of `wanted` from (output, its adjoint) pairs; None for what no output depends on.
+
+    Where they are structurally zero, they say so.
+    """
     ends = {tensor.node for tensor in wanted}
     seeds: dict[Node, Tensor] = {}
+    lanes: dict[Node, Lanes] = {}
     for output, adjoint in pairs:
+        adjoint = enter_seed(lanes, seeds, output.node, adjoint)
         seeds[output.node] = add(seeds[output.node], adjoint) if output.node in seeds else adjoint
     order = topological_order(seeds, into=differentiable, stop=ends)
     needed = set(ends)
@@ -144,8 +160,8 @@ def derivatives(pairs: Iterable, wanted: list[Tensor], record: bool) -> list[Ten
             needed.add(node)
     found: dict[Node, Tensor] = {}
     receive: dict[Node, Callable[[Tensor], Tensor]] = {node: partial(keep, found, node) for node in ends}
-    adjoints([node for node in order if node in needed], seeds, receive, record, needed)
-    return [found.get(tensor.node) for tensor in wanted]
+    adjoints([node for node in order if node in needed], seeds, receive, record, needed, lanes)
+    return [among(found, lanes, tensor.node) for tensor in wanted]
 
 
 def keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:

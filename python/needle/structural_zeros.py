@@ -1,38 +1,86 @@
 """What the walks do about structural zeros (see `ops/selection.py`).
 
 The lanes in which a node's adjoint may be other than zero travel from output to inputs.  An elementwise rule is held
-to them: each partial adjoint r becomes where(lanes, r, 0).  Movement carries them to where the elements go.  Where
-partial adjoints add up, the lanes unite.  What knows nothing of lanes loses them, and all upstream is as ever.
-Tangents do the same on their way from inputs to outputs.
+to them: each partial adjoint r becomes where(lanes, r, 0).  Movement carries them to where the elements go, a product
+to all that has a say in them.  Where partial adjoints add up, the lanes unite.  What knows nothing of lanes loses them,
+and all upstream is as ever.  Tangents, and the terms of Taylor series, do the same on their way from inputs to outputs.
+
+An op says by its attribute `lanes` how they pass it:
+
+    "held"              elementwise, with coefficients that may be infinite
+    "own"               elementwise, with bounded ones: zeros stay zeros by themselves
+    lanes(mask, node)   the elements of each input that go to those of the output that the mask names; `tangent` takes
+                        masks the other way
+    "inner"             it has a graph of its own, which `inner_gradient(out_grad, node, mask)` takes them through
+
+`lanes_after(node, *masks)` (None for an input that does not move) takes them forward if that is not the way to do so.
 """
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import reduce
+from functools import partial, reduce
+from typing import Any
 
 import numpy as np
 
-from .graph import Node, Op, Tensor, new_handle
+from .graph import Node, Op, Tensor, TensorTuple, leaf, new_handle
 from .ops.choices import where
 from .ops.kinds import BroadcastTo, SumTo
 from .ops.selection import Selected, selected
 from .ops.steps import logical_and, logical_or, not_equal
+from .ops.tuples import make_tuple
 
-Lanes = list[Tensor | Callable[[], Tensor]]  # bool Tensors, or functions that make one: their union is meant
+Mask = Any  # a Tensor (or TensorTuple of them) that is true within the lanes, or a function that makes one
+Lanes = list[Mask]  # their union is meant
 
 
-def union(lanes: Lanes, shape: tuple[int, ...]) -> Tensor:
-    """One bool Tensor of `shape`.  It takes the place of the parts in the list, so that it is made once."""
-    masks = _distinct([mask if isinstance(mask, Tensor) else mask() for mask in lanes])
-    mask = reduce(logical_or, [mask if mask.dtype == bool else not_equal(mask, 0) for mask in masks])
-    mask = mask if mask.shape == shape else BroadcastTo(shape)(mask)
+class Later:
+    """A mask that is made when it is first asked for: most never are."""
+
+    __slots__ = ("_make", "_mask", "depth")
+
+    def __init__(self, make: Callable, depth: int):
+        self._make, self._mask, self.depth = make, None, depth
+
+    def __call__(self):
+        if self._make is not None:
+            self._mask, self._make = self._make(), None
+        return self._mask
+
+
+def later(make: Callable, *sources: Lanes) -> Mask:
+    """The mask that `make` will make out of `sources`; a long chain of such is gone along at once, before it recurs too
+    deep."""
+    depth = 1 + max([mask.depth for lanes in sources for mask in lanes if isinstance(mask, Later)], default=0)
+    return Later(make, depth) if depth < 32 else make()
+
+
+def union(lanes: Lanes, data):
+    """One mask of the shape of `data` (an array, or a tuple of them, for which lanes are one TensorTuple of masks).
+
+    It takes the place of the parts in the list, so that it is made once.
+    """
+    masks = _distinct([mask if isinstance(mask, (Tensor, TensorTuple)) else mask() for mask in lanes])
+    if type(data) is tuple:
+        (mask,) = masks
+    else:
+        mask = _together(masks)
+        mask = mask if mask.shape == data.shape else BroadcastTo(data.shape)(mask)
     lanes[:] = [mask]
     return mask
 
 
-def _distinct(masks: list[Tensor]) -> list[Tensor]:
+def _together(masks: list[Tensor]) -> Tensor:
+    return reduce(logical_or, [_as_bools(mask) for mask in masks])
+
+
+def _as_bools(mask: Tensor) -> Tensor:
+    return mask if mask.dtype == bool else not_equal(mask, 0)
+
+
+def _distinct(masks: list) -> list:
     """The masks, each once: one `where` sends the same to all that depends on it."""
-    kept: list[Tensor] = []
+    kept: list = []
     for mask in masks:
         if not any(_same(mask.node, other.node) for other in kept):
             kept.append(mask)
@@ -43,11 +91,32 @@ def _same(a: Node, b: Node) -> bool:
     return a is b or (a.level == b.level == 0 and a.data is b.data)
 
 
-def quietly(op: Op, adjoint: Tensor, node: Tensor):
+def _both(a: Lanes, b: Lanes, data) -> Mask:
+    return later(lambda: logical_and(union(a, data), union(b, data)), a, b)
+
+
+def _everywhere(data, inside: bool = True) -> Tensor:
+    return leaf(_like(data.shape, inside))
+
+
+def _like(shape, inside: bool = True):
+    """An array of that shape, which takes no memory."""
+    return np.broadcast_to(inside, shape)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Reverse: adjoints
+
+
+def quietly(op: Op, adjoint: Tensor, node: Tensor, lanes: Lanes):
     """The rule of `op`, without NumPy's warnings of what it may divide by outside of the lanes."""
+    if getattr(op, "lanes", None) == "own":
+        return op.gradient(adjoint, node)
     token = _quiet.set(True)
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
+            if getattr(op, "lanes", None) == "inner":
+                return op.inner_gradient(adjoint, node, union(lanes, node.node.data))
             return op.gradient(adjoint, node)
     finally:
         _quiet.reset(token)
@@ -61,63 +130,155 @@ def is_quiet() -> bool:
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def within(lanes: Lanes, op: Op, node: Tensor, partials: tuple) -> tuple:
-    """The partial adjoints that the rule of `op` gave for an adjoint that is zero outside of `lanes`."""
+def within(lanes: Lanes, op: Op, node: Tensor, partials, asked: list[bool], only_numbers: bool) -> tuple:
+    """The partial adjoints that the rule of `op` gave for an adjoint that is zero outside of `lanes`.
+
+    It says where they are zero if that is `asked`.  Where there are `only_numbers`, which nothing will differentiate,
+    finite ones are 0 there already.
+    """
     rule = getattr(op, "lanes", None)
-    if rule is None:
+    if rule is None or rule == "inner":
         return partials
-    if rule == "own":  # linear with bounded coefficients: zeros stay zeros
-        return tuple([_narrowed(lanes, partial, node.shape) for partial in partials])
-    if rule == "held":
-        mask = union(lanes, node.shape)
-        return tuple([_held(mask, lanes, partial, node.shape) for partial in partials])
-    masks = rule(union(lanes, node.shape), node)
-    masks = masks if isinstance(masks, tuple) else (masks,)
-    return tuple([p if p is None or mask is None else selected(p, mask) for p, mask in zip(partials, masks)])
+    data = node.node.data
+    if rule == "own" or rule == "held":
+        return tuple([_narrowed(lanes, p, data, rule == "held", only_numbers) for p in partials])
+    wanted = [i for i, p in enumerate(partials) if p is not None and asked[i]]
+    if not wanted:
+        return partials
+    every: Callable = partial(_before, rule, lanes, node)
+    if len(wanted) > 1:
+        every = Later(every, 0)  # they come together
+    partials = list(partials)
+    for i in wanted:
+        partials[i] = selected(partials[i], later(partial(_item, every, i), lanes))
+    return tuple(partials)
 
 
-def _narrowed(lanes: Lanes, partial: Tensor | None, shape) -> Tensor | None:
-    """A partial adjoint of a rule that keeps zeros: within the lanes, and within its own if it selects."""
-    if partial is None or partial.shape != shape:
-        return partial
-    if isinstance(partial, Selected):
-        return selected(partial, logical_and(union(lanes, shape), union(partial.lanes, shape)))
-    return selected(partial, *lanes)
+def _before(rule: Callable, lanes: Lanes, node: Tensor) -> tuple:
+    """The masks of the inputs, from that of the output."""
+    masks = rule(union(lanes, node.node.data), node)
+    return masks if isinstance(masks, tuple) else (masks,)
 
 
-def _held(mask: Tensor, lanes: Lanes, partial: Tensor | None, shape) -> Tensor | None:
-    """A partial adjoint that may be nan outside of the lanes, with zeros there."""
-    if partial is None or partial.shape != shape:
-        return partial
-    return _narrowed(lanes, where(mask, partial, 0), shape)
+def _item(masks: Callable, i: int) -> Mask:
+    return masks()[i]
 
 
-def enter(masks: dict[Node, Lanes], sums: dict, source: Node, partial: Selected) -> Tensor:
+def _narrowed(lanes: Lanes, adjoint: Tensor | None, data, hold: bool, only_numbers: bool) -> Tensor | None:
+    """A partial adjoint of an elementwise rule within the lanes, and within its own if it selects."""
+    if adjoint is None or adjoint.shape != data.shape:
+        return adjoint
+    own = adjoint.lanes if isinstance(adjoint, Selected) else None
+    if hold and not (only_numbers and np.isfinite(adjoint.node.data.sum())):
+        adjoint = where(union(lanes, data), adjoint, 0)
+    return selected(adjoint, *lanes) if own is None else selected(adjoint, _both(lanes, own, data))
+
+
+def enter(masks: dict, sums: dict, source: Node, adjoint: Selected) -> Tensor:
     """Note the lanes of a partial adjoint of `source`, beside those of what came before; returns it as any other."""
-    if source.op is not None:
-        lanes = partial.lanes
-        if partial.shape != source.data.shape:  # a broadcast input gets the sum: a lane is any of those added up
-            lanes = [SumTo(source.data.shape)(union(lanes, partial.shape))]
-        if source not in sums:
-            masks[source] = list(lanes)
-        elif source in masks:
-            masks[source] += lanes
-    return new_handle(partial.node)
+    lanes, shape = adjoint.lanes, source.data.shape
+    if adjoint.shape != shape:  # a broadcast input gets the sum: a lane is any of those added up
+        lanes = [later(partial(_summed, lanes, _like(adjoint.shape), shape), lanes)]
+    if source not in sums:
+        masks[source] = list(lanes)
+    elif source in masks:
+        masks[source] += lanes
+    return new_handle(adjoint.node)
 
 
-def pushed(op: Op, lanes: list[Lanes | None], tangents: list[Node | None], tangent: Tensor | None):
-    """Forward mode: the tangent (a node, or None for zero) that the rule of `op` gave for `tangents` that are zero
-    outside of their `lanes`, and its own lanes."""
-    if tangent is None:
-        return None, None
-    own = tangent.lanes if isinstance(tangent, Selected) else None
+def _summed(lanes: Lanes, data, shape) -> Tensor:
+    return SumTo(shape)(union(lanes, data))
+
+
+def enter_seed(masks: dict, sums: dict, source: Node, adjoint: Tensor) -> Tensor:
+    """`enter` for an adjoint that may be a selected one."""
+    if isinstance(adjoint, Selected):
+        return enter(masks, sums, source, adjoint)
+    masks.pop(source, None)
+    return adjoint
+
+
+def enter_item(masks: dict, items: list, source: Node, index: int, lanes: Lanes | None) -> None:
+    """Note the lanes of a partial adjoint of item `index` of the tuple `source`, before it is added to `items`."""
+    if lanes is None and source not in masks:
+        return
+    noted = masks.setdefault(source, [None] * len(items))
+    if lanes is None:
+        noted[index] = None
+    elif items[index] is None:
+        noted[index] = list(lanes)
+    elif noted[index] is not None:
+        noted[index] += lanes
+
+
+def of_tuple(noted: list[Lanes | None], items: list, arrays: tuple) -> Lanes | None:
+    """The lanes of a tuple, from those noted of its items (None for all): an item to which nothing came has none."""
+    if all(lanes is None for lanes in noted):
+        return None
+    absent = [item is None for item in items]
+
+    def make():
+        return make_tuple(
+            *[
+                _everywhere(data, not nothing) if lanes is None else union(lanes, data)
+                for lanes, nothing, data in zip(noted, absent, arrays)
+            ]
+        )
+
+    return [later(make, *[lanes for lanes in noted if lanes is not None])]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Forward: tangents, and the terms of series
+
+
+def pushed(op: Op, node: Tensor, lanes: list[Lanes | None], moved: list[bool], terms: list[Tensor | None]):
+    """The terms (None for zero) that the rule of `op` gave, and their lanes.
+
+    Those of input i, if it has `moved` at all, are zero outside of lanes[i].
+    """
+    own = _own(terms)
     if not any(lanes):
-        return tangent.node, own
-    coming = [(mine, t) for mine, t in zip(lanes, tangents) if t is not None and mine is not None]
-    if len(coming) < sum(t is not None for t in tangents) or getattr(op, "lanes", None) not in ("own", "held"):
-        return tangent.node, own
-    shape = tangent.shape
-    mask = union([union(mine, t.data.shape) for mine, t in coming], shape)
-    if own is not None:
-        mask = logical_and(mask, union(own, shape))
-    return (where(mask, tangent, 0) if op.lanes == "held" else tangent).node, [mask]
+        return terms, own
+    coming = _coming(op, node, lanes, moved)
+    if coming is None:
+        return terms, own
+    data = node.node.data
+    if op.lanes == "held":
+        mask = union(coming, data)
+        terms = [None if term is None else where(mask, term, 0) for term in terms]
+    return terms, coming if own is None else [_both(coming, own, data)]
+
+
+def _own(terms: list[Tensor | None]) -> Lanes | None:
+    """The lanes of terms that a rule selects, which are those of all or of none."""
+    lanes: Lanes = []
+    for term in terms:
+        if term is not None:
+            if not isinstance(term, Selected):
+                return None
+            lanes += term.lanes
+    return lanes or None
+
+
+def _coming(op: Op, node: Tensor, lanes: list[Lanes | None], moved: list[bool]) -> Lanes | None:
+    """The lanes of the output, from those of the inputs."""
+    rule = getattr(op, "lanes", None)
+    if callable(rule) or hasattr(op, "lanes_after"):
+        return [later(partial(_after, op, node, lanes, moved), *[mine for mine in lanes if mine is not None])]
+    coming = [(mine, x.data) for mine, x, m in zip(lanes, node._source.inputs, moved) if m and mine is not None]
+    if rule not in ("own", "held") or len(coming) < sum(moved):
+        return None
+    if len(coming) == 1 and coming[0][1].shape == node.node.data.shape:
+        return coming[0][0]
+    return [later(lambda: _together([union(*each) for each in coming]), *[mine for mine, _ in coming])]
+
+
+def _after(op: Op, node: Tensor, lanes: list[Lanes | None], moved: list[bool]):
+    """The mask that masks of the inputs become."""
+    masks = [
+        None if not m else _everywhere(x.node.data) if mine is None else union(mine, x.node.data)
+        for x, mine, m in zip(node.inputs, lanes, moved)
+    ]
+    after = getattr(op, "lanes_after", None) or op.tangent
+    return after(node, *masks)

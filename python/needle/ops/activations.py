@@ -46,7 +46,7 @@ class ReLU(Elementwise):
 
     def taylor(self, node, a):
         positive = greater(a[0], 0)
-        return series.each(node, lambda x: where(positive, x, 0), a)
+        return series.each(node, lambda x: selected(where(positive, x, 0), positive), a)
 
 
 class SiLU(Elementwise):

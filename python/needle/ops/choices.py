@@ -33,7 +33,7 @@ class Extremum(Elementwise):
     def taylor(self, node, a, b):
         shares = TieShare()(a[0], b[0], node), TieShare()(b[0], a[0], node)
 
-        return [node, *[series.total(taken(x, shares[0]), taken(y, shares[1])) for x, y in zip(a[1:], b[1:])]]
+        return [node, *[either(taken(x, shares[0]), taken(y, shares[1])) for x, y in zip(a[1:], b[1:])]]
 
 
 def taken(x, share):
@@ -89,9 +89,20 @@ class TieShare(Broadcasting, PiecewiseConstant):
         return np.where(a == b, 0.5, a == chosen).astype(dtype)
 
 
+def either(x, y):
+    """x + y, for two that were selected; None stands for 0."""
+    if x is None or y is None:
+        return y if x is None else x
+    return selected(x + y, *x.lanes, *y.lanes)
+
+
 def chosen(condition, x, y):
     """x where the condition holds, else y; None stands for 0."""
-    return None if x is None and y is None else where(condition, 0 if x is None else x, 0 if y is None else y)
+    if x is not None and y is not None:
+        return where(condition, x, y)
+    if y is not None:
+        return selected(where(condition, 0, y), partial(logical_not, condition))
+    return None if x is None else selected(where(condition, x, 0), condition)
 
 
 class Where(Elementwise):
@@ -116,6 +127,9 @@ class Where(Elementwise):
             selected(where(condition, out_grad, zero), condition) if node.needs(1) else None,
             selected(where(condition, zero, out_grad), partial(logical_not, condition)) if node.needs(2) else None,
         )
+
+    def lanes_after(self, node, _, a, b):
+        return where(node.inputs[0], False if a is None else a, False if b is None else b)
 
     def taylor(self, node, condition, a, b):
         return [node, *[chosen(condition[0], *pair) for pair in zip(a[1:], b[1:])]]
@@ -152,7 +166,7 @@ class Clip(Elementwise):
 
     def taylor(self, node, a):
         inside = equal(a[0], node)
-        return series.each(node, lambda x: where(inside, x, 0), a)
+        return series.each(node, lambda x: selected(where(inside, x, 0), inside), a)
 
 
 _WHERE = Where()

@@ -48,9 +48,25 @@ class Movement(Linear):
 
 
 class Multilinear(TensorOp):
-    """Linear in each input by itself, like a product."""
+    """Linear in each input by itself, like a product.
+
+    Of structural zeros, lanes of one input go wherever the others let them: where they are constants, the zeros of
+    these stop them (a product with an identity selects, as an index does), what has derivatives stops nothing.
+    """
 
     __slots__ = ()
+
+    def lanes(self, mask, node):
+        return self.gradient(Cast(float)(mask), _Passing(node))
+
+    def lanes_after(self, node, *masks):
+        passing = _Passing(node).inputs
+        total = None
+        for i, mask in enumerate(masks):
+            if mask is not None:
+                term = self(*passing[:i], Cast(float)(mask), *passing[i + 1 :])
+                total = term if total is None else total + term
+        return total
 
     def tangent(self, node, *tangents):
         inputs = node.inputs
@@ -72,6 +88,20 @@ class Multilinear(TensorOp):
             if sum(indices) == k and not any(term is None for term in terms):
                 total = self(*terms) if total is None else total + self(*terms)
         return total
+
+
+class _Passing:
+    """Stands for a node of a multilinear op whose inputs are 1 where they pass on what they meet, 0 where not"""
+
+    def __init__(self, node):
+        self.node = node
+        self.inputs = [self._passing(i, x) for i, x in enumerate(node.inputs)]
+        self.shape, self.needs = node.shape, node.needs
+
+    def _passing(self, i: int, x):
+        if self.node.is_constant(i):
+            return leaf((x.node.data != 0).astype(float))
+        return leaf(np.broadcast_to(1.0, x.shape))
 
 
 class Broadcasting(TensorOp):

@@ -216,6 +216,8 @@ class Split(TensorTupleOp):
 
     __slots__ = ("axis",)
 
+    lanes = Movement.lanes
+
     def __init__(self, axis: int):
         self.axis = axis
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..graph import Tensor, TensorOp, TensorTuple, TensorTupleOp, leaf
-from .kinds import Linear, all_batched, zeros_like
+from .kinds import Linear, Movement, all_batched, zeros_like
 
 __all__ = [
     "FusedAddScalars", "MakeTensorTuple", "TupleGetItem", "fused_add_scalars", "make_tuple", "tuple_get_item",
@@ -14,6 +14,8 @@ class MakeTensorTuple(TensorTupleOp):
     """(x₁, …, xₙ) as one value."""
 
     __slots__ = ()
+
+    lanes = Movement.lanes
 
     def compute(self, *arrays):
         return arrays
@@ -34,6 +36,8 @@ class TupleGetItem(TensorOp):
     """Entry `index` of a TensorTuple."""
 
     __slots__ = ("index",)
+
+    lanes = Movement.lanes
 
     def __init__(self, index: int):
         self.index = index
@@ -64,6 +68,8 @@ class FusedAddScalars(TensorTupleOp):
     """(x + c0, x + c1)"""
 
     __slots__ = ("c0", "c1")
+
+    lanes = Movement.lanes
 
     def __init__(self, c0, c1):
         self.c0, self.c1 = c0, c1

@@ -13,6 +13,8 @@ class Checkpoint(FunctionOp):
 
     __slots__ = ("state",)
 
+    lanes = "inner"
+
     def __init__(self, fun, closed: tuple[Node, ...] = (), state=None):
         super().__init__(fun, closed)
         self.state = random_state() if state is None else state

@@ -23,6 +23,7 @@ class PushCurvature(Fused):
 
     __slots__ = ("op",)
 
+    lanes = "inner"
     values = 3
 
     def __init__(self, op: Elementwise):

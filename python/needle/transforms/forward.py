@@ -14,6 +14,7 @@ from ..adjoint import Primal, Pullback, follow, recording, retire
 from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, call, carrying, frame, handle, is_carrying, new_handle
 from ..ops.arithmetic import add, multiply
 from ..ops.reductions import summation
+from ..ops.selection import Selected
 from ..ops.slices import BySlices
 from ..ops.tuples import make_tuple
 from ..structural_zeros import Lanes, pushed
@@ -59,20 +60,30 @@ class Dual(Box):
             return out
         tangents = [node.tangent if m else None for node, m in zip(inputs, mine)]
         lanes = [node.lanes if m else None for node, m in zip(inputs, mine)]
-        return Dual(self.frame, out, *_tangent_and_lanes(op, primals, out, tangents, lanes))
+        return Dual(self.frame, out, *tangent_and_lanes(op, primals, out, tangents, lanes))
 
 
 def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None]) -> Node | None:
     """The tangent of `out` = op(primals), by the op's own rule, or by transposing its `gradient`."""
-    return _tangent_and_lanes(op, primals, out, tangents, [None] * len(tangents))[0]
+    return tangent_and_lanes(op, primals, out, tangents, [None] * len(tangents))[0]
 
 
-def _tangent_and_lanes(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None], lanes: list):
+def tangent_and_lanes(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None], lanes: list):
+    """`tangent_of`, with the lanes outside of which it is structurally zero, from those of `tangents` (or None)."""
     needed = {p for p, tangent in zip(primals, tangents) if tangent is not None}
     if not needed:
         return None, None
     node = primal_of(op, primals, out, needed)
-    return pushed(op, lanes, tangents, _by_rule(op, node, out, tangents))
+    return _pushed(op, node, lanes, tangents, _by_rule(op, node, out, tangents))
+
+
+def _pushed(op: Op, node: Primal, lanes: list, tangents: list[Node | None], tangent: Tensor | None):
+    if tangent is None:
+        return None, None
+    if type(tangent) is not Selected and not any(lanes):
+        return tangent.node, None
+    (tangent,), lanes = pushed(op, node, lanes, [t is not None for t in tangents], [tangent])
+    return tangent.node, lanes
 
 
 def _by_rule(op: Op, node: Primal, out: Node, tangents: list[Node | None]) -> Tensor | None:
@@ -278,5 +289,5 @@ def push_along(pullback: Pullback, tangents: list[Node | None]) -> list[Node | N
             with recording() if record else nullcontext():
                 lanes = [lanes_at.get(source) for source in node.inputs]
                 tangent = _by_rule(node.op, primal, node, before)
-                tangent_at[node], lanes_at[node] = pushed(node.op, lanes, before, tangent)
+                tangent_at[node], lanes_at[node] = _pushed(node.op, primal, lanes, before, tangent)
     return [tangent_at.get(node) for node in pullback.outputs]

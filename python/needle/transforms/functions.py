@@ -21,6 +21,7 @@ from ..graph import (
     no_grad,
     observing,
 )
+from ..ops.selection import selected
 from .batch import vmap
 from .trees import Tree, hand_back, node_of, tensor_of
 
@@ -56,6 +57,11 @@ class FunctionOp(TensorTupleOp):
         arguments, results = self.run_again(node)
         return tuple(self.pull(results, arguments, out_grad))
 
+    def inner_gradient(self, out_grad, node, mask):
+        """`gradient` of an op whose `lanes` are "inner", for an adjoint that is structurally zero outside of `mask`."""
+        arguments, results = self.run_again(node)
+        return tuple(self.pull(results, arguments, map(selected, out_grad, mask)))
+
     def run_again(self, node) -> tuple[list[Node], list[Tensor]]:
         """Run the function on stand-ins for its arguments, recorded; returns these and the results."""
         with recording():
@@ -67,7 +73,7 @@ class FunctionOp(TensorTupleOp):
     def pull(self, results: list[Tensor], arguments: list[Node], out_grad) -> list[Tensor | None]:
         """The adjoints of `arguments` and of what is closed over, from those of the results."""
         pullback = Pullback([result.node for result in results], [*arguments, *self.closed])
-        return pullback(list(out_grad))
+        return pullback(list(out_grad), with_lanes=True)
 
     def batch(self, size, inputs, batched):
         if any(batched[len(batched) - len(self.closed) :]):

@@ -31,10 +31,11 @@ from ..ops.kinds import Elementwise
 from ..ops.reductions import summation
 from ..ops.series import Unit, times, total
 from ..ops.tuples import make_tuple
+from ..structural_zeros import Lanes, pushed
 from .batch import Batched
 from .curvature import PushCurvature
-from .forward import primal_of, tangent_of, zeros_like
-from .taylor import fitted, terms_of
+from .forward import primal_of, tangent_and_lanes, zeros_like
+from .taylor import fitted, terms_and_lanes
 from .trees import Arguments, Tree, hand_back, tensor_of
 
 
@@ -53,15 +54,22 @@ class Directions:
 
 class Curved(Box):
     """A value, its tangent in each direction, and half the sum over directions of its second derivatives (None for
-    zero)."""
+    zero); both are structurally zero outside of `lanes`, if there are any (see structural_zeros.py)."""
 
-    __slots__ = ("directions", "primal", "tangent", "curvature")
+    __slots__ = ("directions", "primal", "tangent", "curvature", "lanes")
 
     def __init__(
-        self, frame: Frame, directions: Directions, primal: Node, tangent: Node | None, curvature: Node | None
+        self,
+        frame: Frame,
+        directions: Directions,
+        primal: Node,
+        tangent: Node | None,
+        curvature: Node | None,
+        lanes: Lanes | None = None,
     ):
         Box.__init__(self, frame)
         self.directions, self.primal, self.tangent, self.curvature = directions, primal, tangent, curvature
+        self.lanes = lanes
 
     @property
     def data(self):
@@ -69,7 +77,7 @@ class Curved(Box):
         return self.primal.data
 
     def copy(self) -> "Curved":
-        return Curved(self.frame, self.directions, self.primal, self.tangent, self.curvature)
+        return Curved(self.frame, self.directions, self.primal, self.tangent, self.curvature, self.lanes)
 
     def detached(self) -> Node:
         return self.primal.detached()
@@ -86,22 +94,23 @@ class Curved(Box):
         tangents = [node.tangent if m else None for node, m in zip(inputs, mine)]
         curvatures = [node.curvature if m else None for node, m in zip(inputs, mine)]
         carrying_ones = [i for i, t in enumerate(tangents) if t is not None]
-        alone = len(carrying_ones) == 1 and isinstance(op, Elementwise) and hasattr(op, "taylor")
+        lanes = [node.lanes if m else None for node, m in zip(inputs, mine)]
+        alone = len(carrying_ones) == 1 and getattr(op, "lanes", None) == "held" and hasattr(op, "taylor")
         push = self._one_variable if alone else self._many_variables
-        return Curved(self.frame, self.directions, out, *push(op, primals, out, tangents, curvatures))
+        return Curved(self.frame, self.directions, out, *push(op, primals, out, tangents, curvatures, lanes))
 
-    def _many_variables(self, op: Op, primals, out: Node, tangents, curvatures):
-        tangent, mixed = terms_of(op, primals, out, [[t, None] for t in tangents], 2)
-        along = tangent_of(op, primals, out, curvatures)
+    def _many_variables(self, op: Op, primals, out: Node, tangents, curvatures, lanes):
+        (tangent, mixed), after = terms_and_lanes(op, primals, out, [[t, None] for t in tangents], lanes, 2)
+        along, _ = tangent_and_lanes(op, primals, out, curvatures, lanes)
         if mixed is None:
-            return tangent, along
+            return tangent, along, after
         summed = self.directions.sum(mixed)
-        return tangent, (summed if along is None else _each(add, new_handle(along), summed)).node
+        return tangent, (summed if along is None else _each(add, new_handle(along), summed)).node, after
 
     def _is_plain(self, op: Op, inputs: tuple) -> bool:
         """Whether this is a function of one variable, and no other transform looks on: then one op does it all."""
         tangent = self.tangent
-        if len(inputs) > 1 or not isinstance(op, Elementwise) or getattr(op, "lanes", None) == "own":
+        if len(inputs) > 1 or getattr(op, "lanes", None) != "held" or self.lanes is not None:
             return False
         if not hasattr(op, "taylor") or not is_carrying() or lazy_mode() or tangent is None:
             return False
@@ -116,17 +125,19 @@ class Curved(Box):
         y, tangent, curvature = [item.node for item in pushed]
         return Curved(self.frame, self.directions, y, Batched(self.directions.frame, tangent), curvature)
 
-    def _one_variable(self, op: Elementwise, primals, out: Node, tangents, curvatures):
+    def _one_variable(self, op: Elementwise, primals, out: Node, tangents, curvatures, lanes):
         """f' and f''/2 are the same in all directions: they are the series of f along the line x + 1·t."""
         (i,) = [i for i, t in enumerate(tangents) if t is not None]
         x, tangent, curvature = primals[i], new_handle(tangents[i]), curvatures[i]
         one = Unit(x.data.dtype)
         line = [[new_handle(p), one if j == i else None, None] for j, p in enumerate(primals)]
-        _, slope, bend = op.taylor(primal_of(op, primals, out, {x}), *line)
+        node = primal_of(op, primals, out, {x})
+        _, slope, bend = op.taylor(node, *line)
         along = None if curvature is None else times(slope, new_handle(curvature))
         across = None if bend is None else bend * self.directions.sum(square(tangent).node)
-        pair = times(slope, tangent), total(along, across)
-        return [None if term is None else fitted(term, out) for term in pair]
+        pair = [None if t is None else fitted(t, out) for t in (times(slope, tangent), total(along, across))]
+        pair, after = pushed(op, node, lanes, [t is not None for t in tangents], pair)
+        return *[None if term is None else term.node for term in pair], after
 
 
 def _each(function: Callable, *values):

@@ -12,8 +12,10 @@ import numpy as np
 
 from ..graph import Box, Frame, Node, Op, Tensor, call, carrying, frame, is_carrying, new_handle
 from ..ops.kinds import BroadcastTo, Cast
+from ..ops.selection import Selected, selected
 from ..ops.series import divided
 from ..ops.tuples import make_tuple
+from ..structural_zeros import Lanes, pushed
 from .forward import primal_of, tangent_of, zeros_like
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
@@ -21,13 +23,16 @@ MAX_ORDER = 170  # 171! is beyond the largest float64
 
 
 class Series(Box):
-    """A value and the `terms` x₁ … xₙ of its Taylor series, x⁽ᵏ⁾/k! (None for zero)."""
+    """A value and the `terms` x₁ … xₙ of its Taylor series, x⁽ᵏ⁾/k! (None for zero).
 
-    __slots__ = ("primal", "terms")
+    They are structurally zero outside of `lanes`, if there are any (see structural_zeros.py).
+    """
 
-    def __init__(self, frame: Frame, primal: Node, terms: list[Node | None]):
+    __slots__ = ("primal", "terms", "lanes")
+
+    def __init__(self, frame: Frame, primal: Node, terms: list[Node | None], lanes: Lanes | None = None):
         Box.__init__(self, frame)
-        self.primal, self.terms = primal, terms
+        self.primal, self.terms, self.lanes = primal, terms, lanes
 
     @property
     def data(self):
@@ -35,7 +40,7 @@ class Series(Box):
         return self.primal.data
 
     def copy(self) -> "Series":
-        return Series(self.frame, self.primal, self.terms)
+        return Series(self.frame, self.primal, self.terms, self.lanes)
 
     def detached(self) -> Node:
         return self.primal.detached()
@@ -49,36 +54,41 @@ class Series(Box):
             return out
         order = len(self.terms)
         terms = [node.terms if node.level == mine.level else [None] * order for node in inputs]
-        return Series(mine, out, terms_of(op, primals, out, terms, order))
+        lanes = [node.lanes if node.level == mine.level else None for node in inputs]
+        return Series(mine, out, *terms_and_lanes(op, primals, out, terms, lanes, order))
 
 
-def terms_of(op: Op, primals: tuple[Node, ...], out: Node, terms: list[list], order: int) -> list[Node | None]:
-    """The terms of `out` = op(primals) from those of the inputs, by the op's own rule or by repeated tangents."""
-    carrying_ones = {p for p, mine in zip(primals, terms, strict=True) if any(term is not None for term in mine)}
-    if not carrying_ones:
-        return [None] * order
+def terms_and_lanes(op: Op, primals: tuple[Node, ...], out: Node, terms: list[list], lanes: list, order: int):
+    """The terms of `out` = op(primals) from those of the inputs, by the op's own rule or by repeated tangents; and
+    their lanes, from those of the inputs."""
+    moved = [any(term is not None for term in mine) for mine in terms]
+    if not any(moved):
+        return [None] * order, None
+    node = primal_of(op, primals, out, {p for p, m in zip(primals, moved, strict=True) if m})
     rule = getattr(op, "taylor", None)
     if rule is None:
-        return by_tangents(op, primals, out, terms, order)
-    node = primal_of(op, primals, out, carrying_ones)
-    handles = [[new_handle(p), *map(_handle, mine)] for p, mine in zip(primals, terms, strict=True)]
-    return [None if term is None else fitted(term, out) for term in rule(node, *handles)[1:]]
+        found = [_handle(term) for term in by_tangents(op, primals, out, terms, order)]
+    else:
+        handles = [[new_handle(p), *map(_handle, mine)] for p, mine in zip(primals, terms, strict=True)]
+        found = [None if term is None else fitted(term, out) for term in rule(node, *handles)[1:]]
+    found, after = pushed(op, node, lanes, moved, found)
+    return [None if term is None else term.node for term in found], after
 
 
 def _handle(node: Node | None) -> Tensor | None:
     return None if node is None else new_handle(node)
 
 
-def fitted(term: Tensor, out: Node) -> Node:
+def fitted(term: Tensor, out: Node) -> Tensor:
     """A term in the shape and dtype of the value: rules leave it unbroadcast where they can."""
-    data = out.data
+    data, given = out.data, term
     if type(data) is tuple:
-        return term.node
+        return term
     if term.shape != data.shape:
         term = BroadcastTo(data.shape)(term)
     if term.dtype != data.dtype and data.dtype.kind in "fc":
         term = Cast(data.dtype)(term)
-    return term.node
+    return selected(term, *given.lanes) if term is not given and isinstance(given, Selected) else term
 
 
 def by_tangents(op: Op, primals: tuple[Node, ...], out: Node, terms: list[list], order: int) -> list[Node | None]:
