@@ -356,3 +356,33 @@ def test_what_the_equation_closes_over_is_differentiated_twice():
 def test_equations_that_cannot_be_solved_say_why(wrong, message):
     with pytest.raises((RuntimeError, TypeError), match=message):
         wrong()
+
+
+def test_a_custom_jvp_of_what_comes_from_another():
+    """A wrapped function's attributes are taken over: the rule of the inner one must not be."""
+
+    def by_hand(f):
+        wrapped = ndl.custom_jvp(f)
+        wrapped.defjvp(lambda primals, tangents: (f(*primals), ndl.jvp(f, primals, tangents)[1]))
+        return wrapped
+
+    assert by_hand(ndl.grad(by_hand(lambda x: -x / 2)))(0.5) == -0.5
+
+
+def test_a_custom_jvp_on_boxes_in_boxes():
+    """What an argument carries for an outer transform is no value that the function closes over."""
+    ours = ndl.custom_jvp(lambda x: x * x * x)
+    ours.defjvp(lambda primals, tangents: (ours(*primals), 3 * primals[0] ** 2 * tangents[0]))
+    slope = lambda x: ndl.jvp(ours, (x,), (1.0,))[1]
+    np.testing.assert_array_equal(ndl.vmap(slope)(np.array([1.0, 2.0])), [3.0, 12.0])
+    np.testing.assert_array_equal(ndl.vmap(ndl.jacfwd(slope))(np.array([1.0, 2.0])), [6.0, 12.0])
+
+
+def test_a_custom_jvp_that_closes_over_what_an_outer_transform_follows_is_refused():
+    def f(x):
+        ours = ndl.custom_jvp(lambda u: u * x)
+        ours.defjvp(lambda primals, tangents: (ours(*primals), tangents[0] * x))
+        return ndl.jvp(ours, (x,), (1.0,))[1]
+
+    with pytest.raises(RuntimeError, match="pass it as an argument instead"):
+        ndl.jvp(f, (2.0,), (1.0,))

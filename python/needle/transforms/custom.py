@@ -189,9 +189,9 @@ class custom_jvp:
     """
 
     def __init__(self, fun: Callable):
+        functools.update_wrapper(self, fun)  # first: it takes over all attributes, those of another custom_jvp too
         self.fun = fun
         self.rule: Callable | None = None
-        functools.update_wrapper(self, fun)
 
     def defjvp(self, rule: Callable) -> Callable:
         """Set the forward rule; returns it, so that this is a decorator."""

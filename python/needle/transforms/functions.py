@@ -138,9 +138,9 @@ def call_as_op(
 def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple[Node, ...]]:
     """Run `flat` without recording it.  Returns its results, and the nodes that it uses beside its arguments and that a
     derivative may be asked for."""
-    stand_ins = [argument.constant() for argument in arguments]
+    made: set[Node] = set()
+    stand_ins = [_stand_in(argument, made) for argument in arguments]
     here = innermost()
-    made: set[Node] = set(stand_ins)
     found: dict[Node, None] = {}
 
     def look(nodes) -> None:
@@ -156,3 +156,18 @@ def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple
         results = flat([new_handle(stand_in) for stand_in in stand_ins])
     look([result.node for result in results])
     return results, tuple(found)
+
+
+def _stand_in(node: Node, made: set[Node]) -> Node:
+    """A constant of the same value; of a box, all that it carries is new as well, since ops are called on that, too."""
+    new = node.constant()
+    made.add(new)
+    if new.level:
+        for name in [name for cls in type(new).__mro__ if cls is not Node for name in getattr(cls, "__slots__", ())]:
+            value = getattr(new, name, None)
+            if isinstance(value, Node):
+                setattr(new, name, _stand_in(value, made))
+            elif isinstance(value, list):  # the terms of a series; of lanes nobody asks here
+                kept = [each if each is None else _stand_in(each, made) for each in value] if name != "lanes" else None
+                setattr(new, name, kept)
+    return new
