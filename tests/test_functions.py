@@ -277,6 +277,8 @@ def test_while_loop_says_that_it_has_no_reverse_mode():
         (lambda: ndl.scan(lambda c, x: (c, x), 0.0), "xs or length"),
         (lambda: ndl.cond(X > 0, lambda: 1, lambda: 2), "one truth value"),
         (lambda: ndl.fori_loop(0, 2, lambda i, x: (x, x), 1.0), "fori_loop must keep its structure"),
+        (lambda: ndl.fori_loop(0.5, 3, lambda i, x: x, 1.0), "lower of fori_loop must be a whole number, got 0.5"),
+        (lambda: ndl.fori_loop(0, 2.5, lambda i, x: x, 1.0), "upper of fori_loop must be a whole number, got 2.5"),
     ],
 )
 def test_loops_that_do_not_fit_are_named(wrong, message):
@@ -386,3 +388,9 @@ def test_a_custom_jvp_that_closes_over_what_an_outer_transform_follows_is_refuse
 
     with pytest.raises(RuntimeError, match="pass it as an argument instead"):
         ndl.jvp(f, (2.0,), (1.0,))
+
+
+def test_checkpoint_hands_on_what_has_no_derivative():
+    power = ndl.checkpoint(lambda x, mode, n=1: x**n if mode == "power" and type(n) is int else None)
+    np.testing.assert_array_equal(ndl.grad(lambda x: power(x, "power", n=3).sum())(np.array([1.0, 2.0])), [3.0, 12.0])
+    np.testing.assert_array_equal(ndl.jacfwd(lambda x: power(x, "power", n=3).sum())(np.array([1.0, 2.0])), [3.0, 12.0])

@@ -29,7 +29,8 @@ def checkpoint(fun: Callable) -> Callable:
 
     What `fun` computes on the way is not kept for the backward pass but computed again there (random draws included:
     the same ones).  A chain of n steps in √n checkpointed blocks needs memory for about 2√n steps, for one more forward
-    pass (Chen et al. 2016, arXiv:1604.06174).
+    pass (Chen et al. 2016, arXiv:1604.06174).  Whole numbers, strings and other objects are handed to `fun` as they
+    are.
 
     >>> import needle as ndl
     >>> ndl.grad(ndl.checkpoint(lambda x: ndl.sin(x) * x))(0.0)
@@ -47,6 +48,6 @@ def checkpoint(fun: Callable) -> Callable:
             return Checkpoint(flat, closed, state)
 
         # Forward transforms keep nothing anyway.
-        return call_as_op(make, call, ((args, kwargs),), as_it_is_on_boxes=True)
+        return call_as_op(make, call, ((args, kwargs),), as_it_is_on_boxes=True, options=True)
 
     return wrapped

@@ -72,10 +72,17 @@ def fori_loop(lower: int, upper: int, body_fun: Callable, init_val):
     6.0
     """
     val, start = init_val, Tree(init_val)
-    for i in range(int(lower), int(upper)):
+    for i in range(_whole(lower, "lower"), _whole(upper, "upper")):
         val = body_fun(i, val)
         _require_same(start, Tree(val), "the value of fori_loop")
     return val
+
+
+def _whole(bound, name: str) -> int:
+    number = int(bound)
+    if number != bound:
+        raise ValueError(f"{name} of fori_loop must be a whole number, got {bound!r:.40}")
+    return number
 
 
 class _WhileLoop(FunctionOp):

@@ -7,6 +7,8 @@ still flows through them.
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ..adjoint import Pullback, follow, recording, retire
 from ..graph import (
     Node,
@@ -98,20 +100,25 @@ def call_as_op(
     args: tuple,
     as_it_is_on_boxes: bool = False,
     look: Flat | None = None,
+    options: bool = False,
 ):
     """Call `fun`, a function of trees, as the one op that `make(flat function, closed)` gives.
 
     With `as_it_is_on_boxes` it is simply called where it meets what a forward transform follows.  `look`, a flat
-    function that uses all that `fun` closes over, is run in its place to see what that is, on boxes.
+    function that uses all that `fun` closes over, is run in its place to see what that is, on boxes.  With `options`,
+    what has no derivative among the arguments (counts, names, objects) is handed on to `fun` as it is.
     """
     tree = Tree(args)
-    arguments = [node_of(value, "an argument") for value in tree.leaves]
+    is_option = [options and not _may_have_derivatives(value) for value in tree.leaves]
+    arguments = [node_of(x, "an argument") for x, constant in zip(tree.leaves, is_option) if not constant]
     structure: list[Tree] = []
 
     def flat(tensors: list[Tensor]) -> list[Tensor]:
         swapped: list[tuple[Tensor, Node]] = []
+        given = iter(tensors)
+        leaves = [x if constant else next(given) for x, constant in zip(tree.leaves, is_option)]
         try:
-            out = Tree(fun(*tree.inside(tensors, swapped)))
+            out = Tree(fun(*tree.inside(leaves, swapped)))
         finally:
             for parameter, node in swapped:
                 parameter.node = node
@@ -133,6 +140,12 @@ def call_as_op(
         announce(op, inputs, node)
     outputs = list(new_handle(node))
     return hand_back(Tree(structure[0].build(outputs)), any(isinstance(value, Tensor) for value in tree.leaves))
+
+
+def _may_have_derivatives(value) -> bool:
+    if isinstance(value, (np.ndarray, np.generic)):
+        return value.dtype.kind in "biufc"
+    return isinstance(value, (Tensor, float, complex))
 
 
 def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple[Node, ...]]:
