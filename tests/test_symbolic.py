@@ -87,6 +87,13 @@ def test_a_piecewise_without_a_last_resort_is_nan_there():
     assert g(2.0) == 2.0 and np.isnan(g(-2.0))
 
 
+def test_variables_may_be_named():
+    g = symbolic.derivative(lambda x1, x2: ndl.log(x1) + x1 * x2, "x1", "x2")
+    assert symbolic.from_sympy(g[0], ["x1", "x2"])(2.0, 3.0) == 3.5
+    assert symbolic.from_sympy(g[1], ("x1", "x2"))(2.0, 3.0) == 2.0
+    assert symbolic.from_sympy(sympy.Symbol("t", positive=True) ** 2, "t")(3.0) == 9.0
+
+
 @pytest.mark.parametrize(
     "wrong, kind, message",
     [

@@ -17,7 +17,7 @@ def from_sympy(expr, symbols) -> Callable:
 
     Args:
         expr: a SymPy expression.
-        symbols: its variables, in the order of the function's arguments.
+        symbols: its variables, in the order of the function's arguments: SymPy's symbols, or their names.
 
     >>> import sympy, needle as ndl
     >>> x = sympy.Symbol("x")
@@ -26,7 +26,11 @@ def from_sympy(expr, symbols) -> Callable:
     """
     sympy = sympy_module()
     expr = sympy.sympify(expr)
-    symbols = [sympy.sympify(symbol) for symbol in (symbols if isinstance(symbols, (list, tuple)) else [symbols])]
+    named = {symbol.name: symbol for symbol in expr.free_symbols}  # they may have assumptions, e.g. to be real
+    symbols = [
+        named.get(symbol, sympy.Symbol(symbol)) if isinstance(symbol, str) else sympy.sympify(symbol)
+        for symbol in (symbols if isinstance(symbols, (list, tuple)) else [symbols])
+    ]
     missing = sorted(map(str, expr.free_symbols - set(symbols)))
     if missing:
         raise ValueError(f"the expression has variables that symbols does not name: {', '.join(missing)}")
