@@ -106,3 +106,13 @@ def test_a_transform_through_backprop_is_an_error():
 
     with pytest.raises(RuntimeError, match="no graph behind"):
         ndl.grad(f)(2.0)
+
+
+@pytest.mark.parametrize("name", ["explain", "draw", "backprop"])
+def test_what_is_no_tensor_or_has_no_derivative_is_refused_in_the_name_of_the_function(name):
+    function = getattr(ndl, name)
+    with pytest.raises(TypeError, match=f"^{name} takes a Tensor, got a float$"):
+        function(3.0)
+    constant = ndl.Tensor([1.0], requires_grad=False)
+    with pytest.raises(RuntimeError, match=rf"^{name}\(\) needs a Tensor that requires grad"):
+        function(constant, backward=True) if name == "draw" else function(constant)

@@ -37,6 +37,7 @@ from .graph import (
     plain_array,
     topological_order,
 )
+from .graph.values import _kind
 from .ops.arithmetic import add
 from .ops.kinds import Cast
 from .ops.movement import Identity
@@ -542,22 +543,32 @@ def backward(
                 moved.add(tensor)
             held[node] = receiver(node, tensor)
     if not any(node.op is None for node in held) and not any(node.op is None and node.requires_grad for node in order):
-        raise _nothing_requires_grad()  # all that seemed to do so were gradients that have turned out to be constant
+        raise _nothing_requires_grad(
+            "backward"
+        )  # all that seemed to do so were gradients that have turned out to be constant
     # Recorded, the seed is handed out as a new Tensor: the `.grad` of a leaf is not the seed itself
     adjoints(order, {root: _identity(seed) if record else seed.detach()}, held, record)
 
 
-def _nothing_requires_grad() -> RuntimeError:
+def _nothing_requires_grad(name: str) -> RuntimeError:
     return RuntimeError(
-        "backward() needs a Tensor that requires grad, but nothing that this one was computed from does (nor does a "
+        f"{name}() needs a Tensor that requires grad, but nothing that this one was computed from does (nor does a "
         "gradient that is the same everywhere: its derivative is zero); make the inputs with requires_grad=True, "
         "outside of no_grad()"
     )
 
 
-def seed_of(output: Tensor, out_grad) -> Tensor:
+def require_tensor(value, name: str) -> None:
+    """TypeError unless the argument of the function `name` is a Tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} takes a Tensor, got {_kind(value)}")
+
+
+def seed_of(output: Tensor, out_grad, name: str = "backward") -> Tensor:
+    """The adjoint with which the walk of the function `name` begins, `out_grad` or ones."""
+    require_tensor(output, name)
     if not output.node.is_differentiable():
-        raise _nothing_requires_grad()
+        raise _nothing_requires_grad(name)
     data = output.node.data
     if out_grad is None:
         return leaf(np.ones_like(data))

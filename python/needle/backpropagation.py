@@ -37,7 +37,7 @@ def backprop(output: Tensor, out_grad: Tensor | None = None) -> None:
     >>> x.grad
     needle.Tensor([6.])
     """
-    seed, root = seed_of(output, out_grad), output.node
+    seed, root = seed_of(output, out_grad, "backprop"), output.node
     order = topological_order([root], into=differentiable)
 
     def receiver(tensor: Tensor):

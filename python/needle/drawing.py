@@ -4,7 +4,7 @@ import html
 
 import numpy as np
 
-from .adjoint import adjoints, differentiable, recording, seed_of
+from .adjoint import adjoints, differentiable, recording, require_tensor, seed_of
 from .explanation import names_of
 from .graph import Node, Tensor, topological_order
 
@@ -100,6 +100,7 @@ def draw(out: Tensor, backward: bool = False) -> Drawing:
     }
     <BLANKLINE>
     """
+    require_tensor(out, "draw")
     root = out.node
     forward = topological_order([root])
     kinds = {node: _kind(node) for node in forward}
@@ -107,7 +108,7 @@ def draw(out: Tensor, backward: bool = False) -> Drawing:
     names = {node: letters[node] if kinds[node] == "input" else _name(node) for node in forward}
     nodes = forward
     if backward:
-        found = _gradients(root, seed_of(out, None))
+        found = _gradients(root, seed_of(out, None, "draw"))
         nodes = topological_order([root, *[gradient for _, gradient in found]])
         for node in nodes:
             kinds.setdefault(node, "adjoint" if node.op is not None else "constant")

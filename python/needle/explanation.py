@@ -80,7 +80,7 @@ def explain(out: Tensor, wrt: Tensor | None = None) -> Explanation:
     x2    input      5      0             2        2 (from y)
     y     x1 × x2    10     5             1
     """
-    seed, root = seed_of(out, None), out.node
+    seed, root = seed_of(out, None, "explain"), out.node
     order = topological_order([root])
     names = names_of(order, root)
     inputs = [node for node in order if node.op is None and node.requires_grad]
