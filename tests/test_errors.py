@@ -151,6 +151,9 @@ MISTAKES = [
     (lambda: len(t()), TypeError, ["0-d"]),
     (lambda: list(t()), TypeError, ["0-d"]),
     (lambda: Tensor([2]) ** -1, ValueError, ["PowerScalar", "int64[1]", "negative integer powers"]),
+    (lambda: ndl.add_scalar(t(2), t(2)), TypeError, ["scalar must be a number", "got Tensor of shape (2,)"]),
+    (lambda: ndl.make_tuple(t(2)) + ndl.make_tuple(t(2), t(2)), TypeError, ["TensorTuple of 1", "got one of 2"]),
+    (lambda: t(2, 3).transpose(0), ValueError, ["axes must name each of the 2 axes once, got (0,)"]),
 ]  # fmt: skip
 
 
@@ -193,3 +196,20 @@ def test_a_subclass_of_a_known_error_stays_catchable_as_that_error():
 def test_zeros_like_takes_arrays_and_numbers(make):
     zeros = init.zeros_like(make)
     assert (zeros.shape, zeros.dtype) == (np.shape(make), np.asarray(make).dtype)
+
+
+def test_one_axis_is_a_permutation_of_a_vector():
+    np.testing.assert_array_equal(t(3).transpose(0).numpy(), t(3).numpy().transpose(0))
+
+
+@pytest.mark.parametrize("other", [[1, 3], (1.0, 3.0), [[1, 2], [2, 1]]])
+def test_lists_of_numbers_are_compared_elementwise_as_numpy_does(other):
+    array = np.array([1.0, 2.0])
+    np.testing.assert_array_equal((Tensor(array) == other).numpy(), array == other)
+    np.testing.assert_array_equal((Tensor(array) != other).numpy(), array != other)
+    np.testing.assert_array_equal((Tensor(array) < other).numpy(), array < other)
+
+
+@pytest.mark.parametrize("other", [["a"], None, "ab", [1, [2, 3]]])
+def test_what_is_no_number_equals_no_tensor(other):
+    assert (Tensor([1.0, 2.0]) == other) is False

@@ -104,8 +104,19 @@ def _sparse():
     return importlib.import_module(f"{__package__}.scipy.sparse")
 
 
+def _numbers(values):
+    """Nested lists of numbers as an array, as NumPy takes them beside an array; anything else as it is."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):
+        return values
+    return array if array.dtype.kind in "biufc" else values
+
+
 def _compare(function):
     def operator(self, other):
+        if isinstance(other, (list, tuple)):
+            other = _numbers(other)
         if isinstance(other, (Tensor, np.ndarray, *_NUMBERS)):
             return function(self, other)
         return NotImplemented
@@ -203,6 +214,8 @@ def transpose(self, *order, axes=None):
     """A pair `(i, j)` swaps these axes, nothing swaps the last two; a permutation is NumPy's transpose."""
     if axes is None:
         axes = order[0] if len(order) == 1 else order
+    if hasattr(axes, "__index__"):
+        axes = (axes,)
     if axes is None or len(axes) == 0:
         return ops.transpose(self)
     return ops.transpose(self, axes) if len(axes) == 2 else ops.permute(self, axes)
@@ -438,7 +451,8 @@ def _item(self, index):
 
 def _add_tuples(self, other):
     if not isinstance(other, TensorTuple) or len(self) != len(other):
-        raise TypeError(f"a TensorTuple of {len(self)} can only be added to another of that length, got {other!r}")
+        came = f"one of {len(other)}" if isinstance(other, TensorTuple) else f"{other!r:.40}"
+        raise TypeError(f"a TensorTuple of {len(self)} can only be added to another of that length, got {came}")
     return ops.make_tuple(*(a + b for a, b in zip(self, other, strict=True)))
 
 

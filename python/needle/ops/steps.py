@@ -17,7 +17,9 @@ def weak_number(scalar, name="scalar"):
         return scalar.item()
     if isinstance(scalar, (bool, int, float, complex)):
         return scalar
-    raise TypeError(f"{name} must be a number or an array of one element, got {type(scalar).__name__} {scalar!r}")
+    shape = getattr(scalar, "shape", None)
+    came = f"of shape {shape}" if shape is not None else f"{scalar!r:.40}"
+    raise TypeError(f"{name} must be a number or an array of one element, got {type(scalar).__name__} {came}")
 
 
 class Step(Broadcasting, PiecewiseConstant):
