@@ -25,7 +25,7 @@ import numpy as np
 
 from .graph import Node, Op, Tensor, TensorTuple, leaf, new_handle
 from .ops.choices import where
-from .ops.kinds import BroadcastTo, SumTo
+from .ops.kinds import BroadcastTo, Multilinear, SumTo
 from .ops.selection import Selected, selected
 from .ops.steps import logical_and, logical_or, not_equal
 from .ops.tuples import make_tuple
@@ -37,10 +37,10 @@ Lanes = list[Mask]  # their union is meant
 class Later:
     """A mask that is made when it is first asked for: most never are."""
 
-    __slots__ = ("_make", "_mask", "depth")
+    __slots__ = ("_make", "_mask", "depth", "is_dear")
 
-    def __init__(self, make: Callable, depth: int):
-        self._make, self._mask, self.depth = make, None, depth
+    def __init__(self, make: Callable, depth: int = 0, is_dear: bool = False):
+        self._make, self._mask, self.depth, self.is_dear = make, None, depth, is_dear
 
     def __call__(self):
         if self._make is not None:
@@ -48,11 +48,20 @@ class Later:
         return self._mask
 
 
-def later(make: Callable, *sources: Lanes) -> Mask:
-    """The mask that `make` will make out of `sources`; a long chain of such is gone along at once, before it recurs too
-    deep."""
-    depth = 1 + max([mask.depth for lanes in sources for mask in lanes if isinstance(mask, Later)], default=0)
-    return Later(make, depth) if depth < 32 else make()
+def later(make: Callable, *sources: Lanes, is_dear: bool = False) -> Lanes | None:
+    """The lanes that `make` will make out of `sources`.
+
+    A long chain of such would recur too deep, and keep too much alive.  It is gone along at once; or if it is dear, as
+    a product of masks is, it is forgotten: from there on all is as ever.
+    """
+    depth = 1
+    for lanes in sources:
+        for mask in lanes:
+            if isinstance(mask, Later):
+                depth, is_dear = max(depth, mask.depth + 1), is_dear or mask.is_dear
+    if depth < 16:
+        return [Later(make, depth, is_dear)]
+    return None if is_dear else [make()]
 
 
 def union(lanes: Lanes, data):
@@ -91,8 +100,8 @@ def _same(a: Node, b: Node) -> bool:
     return a is b or (a.level == b.level == 0 and a.data is b.data)
 
 
-def _both(a: Lanes, b: Lanes, data) -> Mask:
-    return later(lambda: logical_and(union(a, data), union(b, data)), a, b)
+def _both(coming: Lanes, own: Lanes, data) -> Lanes:
+    return later(lambda: logical_and(union(coming, data), union(own, data)), coming, own) or own
 
 
 def _everywhere(data, inside: bool = True) -> Tensor:
@@ -147,10 +156,12 @@ def within(lanes: Lanes, op: Op, node: Tensor, partials, asked: list[bool], only
         return partials
     every: Callable = partial(_before, rule, lanes, node)
     if len(wanted) > 1:
-        every = Later(every, 0)  # they come together
+        every = Later(every)  # they come together
     partials = list(partials)
     for i in wanted:
-        partials[i] = selected(partials[i], later(partial(_item, every, i), lanes))
+        mine = later(partial(_item, every, i), lanes, is_dear=isinstance(op, Multilinear))
+        if mine is not None:
+            partials[i] = selected(partials[i], *mine)
     return tuple(partials)
 
 
@@ -171,15 +182,17 @@ def _narrowed(lanes: Lanes, adjoint: Tensor | None, data, hold: bool, only_numbe
     own = adjoint.lanes if isinstance(adjoint, Selected) else None
     if hold and not (only_numbers and np.isfinite(adjoint.node.data.sum())):
         adjoint = where(union(lanes, data), adjoint, 0)
-    return selected(adjoint, *lanes) if own is None else selected(adjoint, _both(lanes, own, data))
+    return selected(adjoint, *(lanes if own is None else _both(lanes, own, data)))
 
 
 def enter(masks: dict, sums: dict, source: Node, adjoint: Selected) -> Tensor:
     """Note the lanes of a partial adjoint of `source`, beside those of what came before; returns it as any other."""
     lanes, shape = adjoint.lanes, source.data.shape
     if adjoint.shape != shape:  # a broadcast input gets the sum: a lane is any of those added up
-        lanes = [later(partial(_summed, lanes, _like(adjoint.shape), shape), lanes)]
-    if source not in sums:
+        lanes = later(partial(_summed, lanes, _like(adjoint.shape), shape), lanes)
+    if lanes is None:
+        masks.pop(source, None)
+    elif source not in sums:
         masks[source] = list(lanes)
     elif source in masks:
         masks[source] += lanes
@@ -225,7 +238,7 @@ def of_tuple(noted: list[Lanes | None], items: list, arrays: tuple) -> Lanes | N
             ]
         )
 
-    return [later(make, *[lanes for lanes in noted if lanes is not None])]
+    return later(make, *[lanes for lanes in noted if lanes is not None])
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -247,7 +260,7 @@ def pushed(op: Op, node: Tensor, lanes: list[Lanes | None], moved: list[bool], t
     if op.lanes == "held":
         mask = union(coming, data)
         terms = [None if term is None else where(mask, term, 0) for term in terms]
-    return terms, coming if own is None else [_both(coming, own, data)]
+    return terms, coming if own is None else _both(coming, own, data)
 
 
 def _own(terms: list[Tensor | None]) -> Lanes | None:
@@ -265,13 +278,14 @@ def _coming(op: Op, node: Tensor, lanes: list[Lanes | None], moved: list[bool]) 
     """The lanes of the output, from those of the inputs."""
     rule = getattr(op, "lanes", None)
     if callable(rule) or hasattr(op, "lanes_after"):
-        return [later(partial(_after, op, node, lanes, moved), *[mine for mine in lanes if mine is not None])]
+        after = partial(_after, op, node, lanes, moved)
+        return later(after, *[mine for mine in lanes if mine is not None], is_dear=isinstance(op, Multilinear))
     coming = [(mine, x.data) for mine, x, m in zip(lanes, node._source.inputs, moved) if m and mine is not None]
     if rule not in ("own", "held") or len(coming) < sum(moved):
         return None
     if len(coming) == 1 and coming[0][1].shape == node.node.data.shape:
         return coming[0][0]
-    return [later(lambda: _together([union(*each) for each in coming]), *[mine for mine, _ in coming])]
+    return later(lambda: _together([union(*each) for each in coming]), *[mine for mine, _ in coming])
 
 
 def _after(op: Op, node: Tensor, lanes: list[Lanes | None], moved: list[bool]):

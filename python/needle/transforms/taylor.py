@@ -71,7 +71,9 @@ def terms_and_lanes(op: Op, primals: tuple[Node, ...], out: Node, terms: list[li
     else:
         handles = [[new_handle(p), *map(_handle, mine)] for p, mine in zip(primals, terms, strict=True)]
         found = [None if term is None else fitted(term, out) for term in rule(node, *handles)[1:]]
-    found, after = pushed(op, node, lanes, moved, found)
+    after = None
+    if any(lanes) or Selected in map(type, found):
+        found, after = pushed(op, node, lanes, moved, found)
     return [None if term is None else term.node for term in found], after
 
 
