@@ -143,12 +143,12 @@ def adjoints(
         if node in receive:
             before = adjoint
             adjoint = receive[node](adjoint)
-            if needed is not None and needed.isdisjoint(node.inputs):  # the way ends here
-                continue
             if _hooks_exist and adjoint is not before:
                 lanes = None
             elif lanes_at is not None and lanes is not None:
                 lanes_at[node] = lanes
+            if needed is not None and needed.isdisjoint(inputs):  # the way ends here
+                continue
         if op is None:
             continue
         if type(op) is TupleGetItem:  # its rule, without making a tuple of zeros for each item taken
