@@ -119,9 +119,17 @@ class GetItem(Indexed):
 
     def gradient(self, out_grad, node):
         a, *tensors = node.inputs
+        if self.takes_all(a, node.size):
+            return reshape(out_grad, a.shape)
         scatter = Scatter(self.index, a.shape)
         chosen = partial(_all_of, scatter, out_grad.shape, tensors)
         return (selected(scatter(out_grad, *tensors), chosen), *[None] * len(tensors))
+
+    def takes_all(self, a, size: int) -> bool:
+        """Whether a result of that `size` is all of a in the same order, as `column[:, 0]` is."""
+        if size != a.size or not self.is_view():
+            return False
+        return not any(isinstance(entry, slice) and (entry.step or 1) < 0 for entry in self.index)
 
     lanes = Movement.lanes
 
