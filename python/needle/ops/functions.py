@@ -197,18 +197,17 @@ class Tanh(Elementwise):
     def gradient(self, out_grad, node):
         return multiply(out_grad, TanhSlope()(node))
 
-    def slopes(self, a, y, count):
-        """The first `count` ≤ 3 derivatives, as arrays."""
-        slope = np.square(y)
+    def slopes(self, a, y, out):
+        """Fills the arrays in `out` with the first derivatives, as many as there are, up to three."""
+        slope, bend, *twist = out
+        np.square(y, out=slope)
         np.subtract(1, slope, out=slope)
-        bend = y * slope
+        np.multiply(y, slope, out=bend)
         bend *= -2
-        if count == 2:
-            return [slope, bend]
-        twist = slope * -6
-        twist += 4
-        twist *= slope
-        return [slope, bend, twist]
+        for third in twist:
+            np.multiply(slope, -6, out=third)
+            third += 4
+            third *= slope
 
     def taylor(self, node, a):
         if len(a) <= 3:

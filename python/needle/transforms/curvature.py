@@ -4,6 +4,8 @@ Most of a Laplacian's time goes to passes over large arrays, not to arithmetic. 
 elementwise function is one op, with its value and its adjoint written in NumPy, in blocks that stay in cache.
 """
 
+import math
+
 import numpy as np
 
 from ..fused import Fused
@@ -32,14 +34,15 @@ class PushCurvature(Fused):
     def compute(self, x, tangents, *curvature):
         y = self.op.compute(x)
         results = _new(x), _new(tangents)
+        room = _new(x, (4, min(x.size, _BLOCK)))
         for x_, y_, ts, out, us, *c in _blocks(x, y, tangents, *results, *curvature):
-            slope, bend = slopes(self.op, x_, y_, 2)
-            squares, spare = np.zeros_like(y_), np.empty_like(y_)
-            for t, u in zip(ts, us):
-                squares += np.multiply(t, t, out=spare)
-                np.multiply(slope, t, out=u)
+            slope, bend, squares, spare = room[:, : x_.size]
+            slopes(self.op, x_, y_, (slope, bend))
+            _sum_of_squares(ts, squares, spare)
             squares *= 0.5
             np.multiply(bend, squares, out=out)
+            for t, u in zip(ts, us):
+                np.multiply(slope, t, out=u)
             if c:
                 out += np.multiply(slope, c[0], out=spare)
         return y, results[1], results[0]
@@ -55,26 +58,27 @@ class PushCurvature(Fused):
         by_y, by_us, by_out = out_grads  # None for zero: of the last layer only the curvature is asked for
         results = [_new(array) for array in inputs]
         given = [array for array in out_grads if array is not None]
+        room = _new(x, (7, min(x.size, _BLOCK)))
         for x_, y_, ts, *more in _blocks(x, outputs[0], tangents, *results, *given, *curvature):
             by_x, by_ts, *more = more
             by_c = more.pop(0) if curvature else None
             g = None if by_y is None else more.pop(0)
             us = None if by_us is None else more.pop(0)
             k = None if by_out is None else more.pop(0)
-            slope, bend, twist = slopes(self.op, x_, y_, 3)
-            spare = np.empty_like(y_)
-            by_slope = np.zeros_like(y_)
+            slope, bend, twist, bent, squares, by_slope, spare = room[:, : x_.size]
+            slopes(self.op, x_, y_, (slope, bend, twist))
+            by_slope.fill(0)
             if k is None:
                 by_ts.fill(0)
                 by_x.fill(0)
             else:
-                bent, squares = bend * k, np.zeros_like(y_)
-                for t, by_t in zip(ts, by_ts):
-                    squares += np.multiply(t, t, out=spare)
-                    np.multiply(bent, t, out=by_t)
+                _sum_of_squares(ts, squares, spare)
                 squares *= 0.5
                 squares *= k
                 np.multiply(twist, squares, out=by_x)
+                np.multiply(bend, k, out=bent)
+                for t, by_t in zip(ts, by_ts):
+                    np.multiply(bent, t, out=by_t)
                 if curvature:
                     np.multiply(more[0], k, out=by_slope)
                     np.multiply(slope, k, out=by_c)
@@ -89,23 +93,42 @@ class PushCurvature(Fused):
         return results
 
 
-def slopes(op: Elementwise, x, y, count: int) -> list:
-    """The first `count` derivatives of y = op(x), arrays that broadcast to x's shape: by the op's own rule, or from its
-    Taylor series."""
+def slopes(op: Elementwise, x, y, out) -> None:
+    """Fill the arrays in `out` with the first derivatives of y = op(x): by the op's own rule, or from its series."""
     rule = getattr(op, "slopes", None)
     if rule is not None:
-        return rule(x, y, count)
+        rule(x, y, out)
+        return
     with no_grad():
-        _, *terms = op.taylor(leaf(y), [leaf(x), Unit(x.dtype), *[None] * (count - 1)])
-    zero = np.zeros((), x.dtype)
-    return [zero if t is None else t.node.data * factor for t, factor in zip(terms, (1, 2, 6))]
+        _, *terms = op.taylor(leaf(y), [leaf(x), Unit(x.dtype), *[None] * (len(out) - 1)])
+    for derivative, term, factor in zip(out, terms, (1, 2, 6)):
+        if term is None:
+            derivative.fill(0)
+        else:
+            np.multiply(term.node.data, factor, out=derivative)
 
 
-def _new(like):
-    """An array to be filled, whose rows lie one after the other, so that blocks of it are views."""
-    return np.empty_like(like, order="C")
+def _sum_of_squares(terms, out, spare) -> None:
+    first, *others = terms
+    np.square(first, out=out)
+    for term in others:
+        out += np.square(term, out=spare)
 
 
+def _new(like, shape=None):
+    """An array to be filled, whose rows lie one after the other, so that blocks of it are views.
+
+    It begins where a line of the cache does: NumPy's passes take half the time if what they write is aligned.
+    """
+    shape = like.shape if shape is None else shape
+    if type(like) is not np.ndarray:
+        return np.empty_like(like, order="C", shape=shape)
+    memory = np.empty(math.prod(shape) * like.itemsize + _LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % _LINE
+    return np.ndarray(shape, like.dtype, memory, start)
+
+
+_LINE = 64  # bytes
 _BLOCK = 16384  # elements: what one block works on stays in a core's cache
 
 
