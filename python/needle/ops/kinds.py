@@ -301,9 +301,17 @@ def sum_to(array, shape):
     """The raw array summed over the axes along which `shape` would be broadcast to its own."""
     extra = array.ndim - len(shape)
     stretched = [extra + i for i, n in enumerate(shape) if n == 1 and array.shape[extra + i] != 1]
-    if extra or stretched:
+    if extra and not stretched and shape and array.size > 1000 and _is_in_rows(array):
+        columns = math.prod(shape)  # BLAS adds rows in a third of the time
+        array = np.ones_like(array, shape=array.size // columns) @ array.reshape(-1, columns)
+    elif extra or stretched:
         array = add_reduce(array, axis=(*range(extra), *stretched), dtype=array.dtype)
     return array if array.shape == shape else array.reshape(shape)
+
+
+def _is_in_rows(array) -> bool:
+    """Whether these are numbers that BLAS knows, in the order in which it takes a matrix."""
+    return array.dtype.char in "fd" and array.flags.c_contiguous
 
 
 def normalize_axes(axes, ndim: int) -> tuple[int, ...]:
