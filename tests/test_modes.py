@@ -263,3 +263,16 @@ def test_batches_and_derivatives_nest_any_way_round(nest):
     x = np.linspace(-1, 1, 4)
     f = lambda x: ndl.sin(x) * ndl.exp(x)
     np.testing.assert_allclose(nest(f)(x), 2 * np.cos(x) * np.exp(x), rtol=1e-12, atol=1e-12)
+
+
+def test_a_subclass_with_a_slope_of_its_own_is_differentiated_by_it():
+    class Steep(ndl.ops.Tanh):
+        def compute(self, a):
+            return np.tanh(a * 3)
+
+        def gradient(self, out_grad, node):
+            return out_grad * (1 - node * node) * 3
+
+    x = np.array([0.1, 0.2])
+    _, tangent = ndl.jvp(Steep(), (ndl.Tensor(x),), (np.ones(2),))
+    np.testing.assert_allclose(tangent.numpy(), 3 / np.cosh(3 * x) ** 2, rtol=1e-13)

@@ -15,6 +15,7 @@ from .op import (
     is_carrying,
     is_recording,
     is_special,
+    is_watched,
     lazy_mode,
     no_grad,
     observing,
@@ -27,7 +28,7 @@ from .values import Node, Tensor, TensorTuple, Value, WeakNode, handle, leaf, li
 __all__ = [
     "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Value", "ValueUnknown",
     "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle", "innermost",
-    "is_carrying", "is_followed", "is_recording", "is_special", "is_transforming", "lazy_mode", "leaf", "linked_handle",
-    "new_handle", "no_grad", "observing", "plain_array", "require_unfollowed", "set_lazy_mode", "special",
-    "topological_order", "transforming",
+    "is_carrying", "is_followed", "is_recording", "is_special", "is_transforming", "is_watched", "lazy_mode", "leaf",
+    "linked_handle", "new_handle", "no_grad", "observing", "plain_array", "require_unfollowed", "set_lazy_mode",
+    "special", "topological_order", "transforming",
 ]  # fmt: skip

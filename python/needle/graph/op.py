@@ -29,7 +29,19 @@ class Op:
     # anything where none is asked for.
     array_gradient = None
 
+    # Maybe the tangent as an array, for forward walks that nobody looks on at: a method
+    # `array_tangent(output, inputs, tangents)` that takes None for a tangent that is zero, which not all are.
+    array_tangent = None
+
     differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
+
+    def __init_subclass__(cls, **kwargs):
+        """A class that gives the mathematics anew does not inherit an `array_tangent` that was the old one's."""
+        super().__init_subclass__(**kwargs)
+        source = next(base for base in cls.__mro__ if "array_tangent" in base.__dict__)
+        renewed = {"compute", "gradient", "tangent"} & cls.__dict__.keys()
+        if source is not cls and renewed and ("tangent" in renewed or "compute" in source.__dict__):
+            cls.array_tangent = None
 
     def __call__(self, *args):
         raise TypeError(f"{type(self).__name__} must be a TensorOp or a TensorTupleOp to be called")
@@ -353,6 +365,11 @@ def observing(observe):
 def is_special() -> bool:
     """Whether anything is active that makes a call more than "compute and record"."""
     return _special > 0
+
+
+def is_watched() -> bool:
+    """Whether somebody wants to know of every call, or values are to be postponed."""
+    return _lazy or bool(_observers.get())
 
 
 def is_recording() -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..graph import Tensor, leaf
 from . import series
-from .kinds import BroadcastTo, Elementwise, Multilinear
+from .kinds import BroadcastTo, Elementwise, Linear, Multilinear
 from .steps import _named, weak_number
 
 __all__ = [
@@ -56,6 +56,11 @@ class EWiseAdd(Elementwise):
         total = series.total(a, b)
         return total if total.shape == node.shape else BroadcastTo(node.shape)(total)
 
+    def array_tangent(self, output, inputs, tangents):
+        a, b = tangents
+        total = a if b is None else b if a is None else np.add(a, b)
+        return total if total.shape == output.shape else np.broadcast_to(total, output.shape)
+
     def taylor(self, node, a, b):
         return [node, *[series.total(*pair) for pair in zip(a[1:], b[1:])]]
 
@@ -75,6 +80,9 @@ class AddScalar(ScalarOp):
 
     def gradient(self, out_grad, node):
         return out_grad
+
+    def array_tangent(self, output, inputs, tangents):
+        return tangents[0]
 
     def taylor(self, node, a):
         return [node, *a[1:]]
@@ -96,6 +104,7 @@ class EWiseMul(Elementwise):
         )
 
     tangent = Multilinear.tangent
+    array_tangent = Multilinear.array_tangent
 
     def taylor(self, node, a, b):
         return series.product(a, b, first=node)
@@ -113,6 +122,8 @@ class MulScalar(ScalarOp):
 
     def gradient(self, out_grad, node):
         return self(out_grad)
+
+    array_tangent = Linear.array_tangent
 
     def taylor(self, node, a):
         return series.each(node, self, a)
@@ -148,6 +159,8 @@ class DivScalar(ScalarOp):
     def gradient(self, out_grad, node):
         return self(out_grad)
 
+    array_tangent = Linear.array_tangent
+
     def taylor(self, node, a):
         return series.each(node, self, a)
 
@@ -180,6 +193,8 @@ class Conjugate(Elementwise):
     def gradient(self, out_grad, node):
         return conjugate(out_grad)
 
+    array_tangent = Linear.array_tangent
+
     def taylor(self, node, a):
         return series.each(node, self, a)
 
@@ -196,6 +211,8 @@ class Negate(Elementwise):
 
     def gradient(self, out_grad, node):
         return negate(out_grad)
+
+    array_tangent = Linear.array_tangent
 
     def taylor(self, node, a):
         return series.each(node, self, a)

@@ -136,6 +136,9 @@ class GetItem(Indexed):
     def tangent(self, node, tangent, *_):
         return self(tangent, *node.inputs[1:])
 
+    def array_tangent(self, output, inputs, tangents):
+        return self.compute(tangents[0], *inputs[1:])
+
     taylor = Linear.taylor
 
     def batch(self, size, inputs, batched):
@@ -180,6 +183,9 @@ class Scatter(Indexed):
 
     def tangent(self, node, tangent, *_):
         return self(tangent, *node.inputs[1:])
+
+    def array_tangent(self, output, inputs, tangents):
+        return self.compute(tangents[0], *inputs[1:])
 
     taylor = Linear.taylor
 

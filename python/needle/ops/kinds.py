@@ -30,6 +30,9 @@ class Linear(TensorOp):
     def tangent(self, node, *tangents):
         return self(*[zeros_like(x) if t is None else t for x, t in zip(node.inputs, tangents)])
 
+    def array_tangent(self, output, inputs, tangents):
+        return self.compute(*[np.zeros_like(x) if t is None else t for x, t in zip(inputs, tangents)])
+
     def taylor(self, node, *series):
         later = [series_[1:] for series_ in series]
         return [node, *[None if _all_zero(terms) else self.tangent(node, *terms) for terms in zip(*later)]]
@@ -75,6 +78,14 @@ class Multilinear(TensorOp):
             if tangent is not None:
                 term = self(*inputs[:i], tangent, *inputs[i + 1 :])
                 total = term if total is None else total + term
+        return total
+
+    def array_tangent(self, output, inputs, tangents):
+        total = None
+        for i, tangent in enumerate(tangents):
+            if tangent is not None:
+                term = self.compute(*inputs[:i], tangent, *inputs[i + 1 :])
+                total = term if total is None else np.add(total, term)
         return total
 
     def taylor(self, node, *series):

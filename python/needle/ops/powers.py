@@ -75,6 +75,16 @@ class PowerScalar(ScalarOp):
         (a,) = node.inputs
         return multiply(out_grad, mul_scalar(a if n == 2 else power_scalar(a, n - 1), n))
 
+    def array_tangent(self, output, inputs, tangents):
+        n, (a,), (tangent,) = self.number, inputs, tangents
+        if n == 0:
+            return np.zeros_like(tangent)
+        if n == 1:
+            return tangent
+        slope = np.multiply(a if n == 2 else PowerScalar(n - 1).compute(a), n)
+        slope *= tangent
+        return slope
+
     def taylor(self, node, a):
         n = self.number
         if n == 0:

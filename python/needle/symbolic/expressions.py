@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..graph import Box, Node, Op, Tensor, TensorTupleOp, ValueUnknown, frame, new_handle, special
-from ..ops.functions import TanhSlope
+from ..ops.functions import TanhSlope, TimesTanhSlope
 from .sympy_import import sympy_module
 
 
@@ -176,6 +176,7 @@ def _table() -> dict:
             ops.Tan: elementwise(sympy.tan),
             ops.Tanh: elementwise(sympy.tanh),
             TanhSlope: elementwise(lambda y: 1 - y**2),
+            TimesTanhSlope: elementwise(lambda g, y: g * (1 - y**2)),
             ops.GELU: elementwise(
                 lambda x: half * x * (1 + sympy.tanh(sympy.sqrt(2 / sympy.pi) * (x + sympy.Float("0.044715") * x**3)))
             ),

@@ -11,7 +11,23 @@ from contextlib import nullcontext
 import numpy as np
 
 from ..adjoint import Primal, Pullback, follow, recording, retire
-from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, call, carrying, frame, handle, is_carrying, new_handle
+from ..graph import (
+    Box,
+    Frame,
+    Node,
+    Op,
+    Tensor,
+    ValueUnknown,
+    call,
+    carrying,
+    explain,
+    frame,
+    handle,
+    is_carrying,
+    is_watched,
+    new_handle,
+    plain_array,
+)
 from ..ops.arithmetic import add, multiply
 from ..ops.reductions import summation
 from ..ops.selection import Selected
@@ -33,7 +49,8 @@ class Dual(Box):
     __slots__ = ("primal", "tangent", "lanes", "_data")
 
     def __init__(self, frame: Frame, primal: Node, tangent: Node | None, lanes: Lanes | None = None):
-        Box.__init__(self, frame)
+        self.op, self.inputs, self.requires_grad, self._handle = None, (), False, None
+        self.frame, self.level = frame, frame.level
         self.primal, self.tangent, self.lanes = primal, tangent, lanes
 
     @property
@@ -52,15 +69,49 @@ class Dual(Box):
 
     def call(self, op: Op, inputs: tuple) -> Node:
         self.check()
+        carries = op.differentiable and is_carrying()
+        if carries and op.array_tangent is not None and not is_watched():
+            found = self._by_arrays(op, inputs)
+            if found is not None:
+                return found
         level = self.level
         mine = [node.level == level for node in inputs]
         primals = tuple([node.primal if m else node for node, m in zip(inputs, mine)])
         out = call(op, primals)
-        if not op.differentiable or not is_carrying():
+        if not carries:
             return out
         tangents = [node.tangent if m else None for node, m in zip(inputs, mine)]
         lanes = [node.lanes if m else None for node, m in zip(inputs, mine)]
         return Dual(self.frame, out, *tangent_and_lanes(op, primals, out, tangents, lanes))
+
+    def _by_arrays(self, op: Op, inputs: tuple) -> "Dual | None":
+        """The same in few steps, where values and tangents are no more than arrays; None if they are more."""
+        level, arrays, tangents, moves = self.level, [], [], False
+        for node in inputs:
+            tangent = None
+            if node.level == level:
+                if node.lanes is not None:
+                    return None
+                node, tangent = node.primal, node.tangent
+            if type(node) is not Node or node.requires_grad:
+                return None
+            if tangent is not None:
+                if type(tangent) is not Node or tangent.requires_grad:
+                    return None
+                tangent, moves = tangent.data, True
+            arrays.append(node.data)
+            tangents.append(tangent)
+        if not moves:
+            return None
+        try:
+            out = op.compute(*arrays)
+        except Exception as error:
+            raise explain(op, inputs, error) from error
+        tangent = op.array_tangent(out, arrays, tangents)
+        if tangent.dtype is not out.dtype and out.dtype.kind in "fc":
+            tangent = tangent.astype(out.dtype, copy=False)
+        out, tangent = plain_array(out), plain_array(tangent)
+        return Dual(self.frame, Node(None, (), out, False), Node(None, (), tangent, False))
 
 
 def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None]) -> Node | None:
