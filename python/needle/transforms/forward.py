@@ -107,11 +107,8 @@ class Dual(Box):
             out = op.compute(*arrays)
         except Exception as error:
             raise explain(op, inputs, error) from error
-        tangent = op.array_tangent(out, arrays, tangents)
-        if tangent.dtype is not out.dtype and out.dtype.kind in "fc":
-            tangent = tangent.astype(out.dtype, copy=False)
-        out, tangent = plain_array(out), plain_array(tangent)
-        return Dual(self.frame, Node(None, (), out, False), Node(None, (), tangent, False))
+        tangent = _number(op.array_tangent(out, arrays, tangents), out)
+        return Dual(self.frame, Node(None, (), plain_array(out), False), tangent)
 
 
 def tangent_of(op: Op, primals: tuple[Node, ...], out: Node, tangents: list[Node | None]) -> Node | None:
@@ -329,10 +326,14 @@ def push_along(pullback: Pullback, tangents: list[Node | None]) -> list[Node | N
     tangent_at = dict(zip(pullback.inputs, tangents, strict=True))
     lanes_at: dict[Node, Lanes | None] = {}
     record = pullback.is_open or any(tangent is not None and tangent.requires_grad for tangent in tangents)
+    only_numbers = not (record or is_watched() or any(node.level for node in (*pullback.order, *tangents) if node))
     for node in pullback.order:
         if node in tangent_at:
             continue
         before = [tangent_at.get(source) for source in node.inputs]
+        if only_numbers and node.op.array_tangent is not None and not any(map(lanes_at.get, node.inputs)):
+            tangent_at[node] = _array_along(node, before)
+            continue
         needed = {source for source, tangent in zip(node.inputs, before) if tangent is not None}
         if needed:
             primal = _new(Primal)
@@ -342,3 +343,18 @@ def push_along(pullback: Pullback, tangents: list[Node | None]) -> list[Node | N
                 tangent = _by_rule(node.op, primal, node, before)
                 tangent_at[node], lanes_at[node] = _pushed(node.op, primal, lanes, before, tangent)
     return [tangent_at.get(node) for node in pullback.outputs]
+
+
+def _array_along(node: Node, before: list[Node | None]) -> Node | None:
+    """The tangent of a recorded node, by the op's rule for arrays."""
+    tangents = [None if tangent is None else tangent.data for tangent in before]
+    if all(tangent is None for tangent in tangents):
+        return None
+    return _number(node.op.array_tangent(node.data, [source.data for source in node.inputs], tangents), node.data)
+
+
+def _number(tangent, out) -> Node:
+    """A tangent that a rule for arrays gave for the array `out`."""
+    if tangent.dtype is not out.dtype and out.dtype.kind in "fc":
+        tangent = tangent.astype(out.dtype, copy=False)
+    return Node(None, (), plain_array(tangent), False)

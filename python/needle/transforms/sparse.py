@@ -328,14 +328,14 @@ def _colored(pattern) -> tuple[np.ndarray, np.ndarray]:
     n = pattern.shape[1]
     least = int(np.diff(pattern.indptr).max(initial=0))
     for count in range(max(least, 1), max(least, 1) + 3):
-        colors = np.arange(n, dtype=_whole(pattern.shape[0] * count)) % count
-        places = _places(pattern, colors, count)
+        colors = np.tile(np.arange(count), n // count + 1)[:n]
+        places = _places(pattern, colors)
         met = np.zeros(pattern.shape[0] * count, bool)
         met[places] = True
         if np.count_nonzero(met) == pattern.nnz:
             return colors, places
     colors = _greedy(pattern)
-    return colors, _places(pattern, colors, int(colors.max()) + 1)
+    return colors, _places(pattern, colors)
 
 
 def _whole(largest: int) -> type:
@@ -343,17 +343,17 @@ def _whole(largest: int) -> type:
     return np.int32 if largest < 2**31 else np.int64
 
 
-def _places(pattern, colors: np.ndarray, count: int) -> np.ndarray:
-    """Where the entries of the pattern lie in an array of shape (rows, count), each in the column of its colour."""
-    starts = np.arange(pattern.shape[0], dtype=_whole(pattern.shape[0] * count)) * count
-    places = np.repeat(starts, np.diff(pattern.indptr))
-    places += colors.take(pattern.indices)
+def _places(pattern, colors: np.ndarray) -> np.ndarray:
+    """Where the entries of the pattern lie in an array of shape (colours, rows), each in the row of its colour."""
+    height = pattern.shape[0]
+    places = np.repeat(np.arange(height), np.diff(pattern.indptr))
+    places += (colors * height).take(pattern.indices)
     return places
 
 
 def _greedy(pattern) -> np.ndarray:
     by_column = pattern.tocsc()
-    colors = np.full(pattern.shape[1], -1, np.int32)
+    colors = np.full(pattern.shape[1], -1)
     for column in np.argsort(-np.diff(by_column.indptr), kind="stable"):
         rows = by_column.indices[by_column.indptr[column] : by_column.indptr[column + 1]]
         taken = set()
@@ -405,13 +405,21 @@ def _compressed(fun: Callable, x, pattern, name: str):
     pattern = _pattern(pullback) if pattern is None else pattern
     colors, places = _colored(pattern)
     count = int(colors.max(initial=-1)) + 1
-    directions = (colors == np.arange(count)[:, None]).astype(node.data.dtype)
-    values = np.zeros(pattern.nnz, node.data.dtype)
-    with special(), frame(name) as mine:
-        tangent = Batched(mine, Node(None, (), directions.reshape((count, *node.data.shape)), False))
-        (found,) = push_along(pullback, [tangent]) if count else [None]
-        if found is not None:
-            columns = batch_first(found, mine, count).node.data
-            columns = columns.reshape(count, pattern.shape[0])
-            values = columns.T.reshape(-1).take(places)
+    directions = (colors == np.arange(count)[:, None]).astype(node.data.dtype).reshape((count, *node.data.shape))
+    columns = _pushed(pullback, directions, name)
+    values = np.zeros(pattern.nnz, node.data.dtype) if columns is None else columns.reshape(-1).take(places)
     return _scipy_sparse().csr_array((values, pattern.indices, pattern.indptr), shape=pattern.shape)
+
+
+def _pushed(pullback: Pullback, directions: np.ndarray, name: str) -> np.ndarray | None:
+    """The tangents of the output in several directions, which are axis 0; None for zeros."""
+    count = len(directions)
+    if count and directions[0].size >= _LARGE:
+        tangents = [push_along(pullback, [Node(None, (), direction, False)])[0] for direction in directions]
+        return np.stack([t.data for t in tangents]) if None not in tangents else None
+    with special(), frame(name) as mine:
+        (found,) = push_along(pullback, [Batched(mine, Node(None, (), directions, False))]) if count else [None]
+        return None if found is None else batch_first(found, mine, count).node.data
+
+
+_LARGE = 4096  # elements, from which on a direction is a pass of its own: that stays in cache, and a batch would not
