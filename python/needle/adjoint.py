@@ -32,7 +32,6 @@ from .graph import (
     is_recording,
     is_special,
     leaf,
-    linked_handle,
     new_handle,
     plain_array,
     topological_order,
@@ -73,7 +72,7 @@ class Primal(Tensor):
     def inputs(self) -> list[Tensor]:
         if self._recorded:
             return [handle(node) for node in self._source.inputs]
-        return [new_handle(node.constant()) for node in self._source.inputs]
+        return [_constant(node) for node in self._source.inputs]
 
     def needs(self, index: int) -> bool:
         source = self._source.inputs[index]
@@ -110,15 +109,17 @@ def adjoints(
     record: bool,
     needed: set[Node] | None = None,
     lanes_at: dict[Node, Lanes] | None = None,
+    found: dict[Node, Tensor | None] | None = None,
 ) -> None:
     """Walk back along the topological `order` from `seeds` (outputs and their adjoints).
 
     Args:
         receive: for nodes that somebody asked about, what to call with the adjoint; it returns the adjoint to go on
             with (a hook may have changed it).
+        found: its keys are nodes whose adjoints are asked for; where there is one, it becomes the value.
         record: whether the adjoints are part of a graph of their own.
         needed: the nodes whose adjoints are asked for; by default all that require grad.
-        lanes_at: the lanes of seeds that have some; those of the nodes in `receive` are added.
+        lanes_at: the lanes of seeds that have some; those of the nodes in `receive` and `found` are added.
     """
     sums: dict[Node, Tensor | list] = dict(seeds)
     masks: dict = {}  # where the sum so far is structurally zero: outside of these lanes (of each item, if a tuple)
@@ -128,6 +129,8 @@ def adjoints(
     owned: set[Node] = set()  # nodes whose sum so far lies in an array that nobody else has seen
     primal = None
     only_numbers = not record and not is_special()
+    if found is None:
+        found = {}
     for node in reversed(order):
         adjoint = sums.pop(node, None)
         if adjoint is None:
@@ -138,11 +141,15 @@ def adjoints(
             lanes = of_tuple(lanes, adjoint, node.data)
             if lanes is not None and getattr(op, "lanes", None) == "inner":
                 adjoint = _complete(adjoint, node)
-        if type(adjoint) is list and (node in receive or not only_numbers or op.array_gradient is None):
+        asked = node in found or node in receive
+        if type(adjoint) is list and (asked or not only_numbers or op.array_gradient is None):
             adjoint = _complete(adjoint, node)
-        if node in receive:
+        if asked:
             before = adjoint
-            adjoint = receive[node](adjoint)
+            if node in receive:
+                adjoint = receive[node](adjoint)
+            if node in found:
+                found[node] = adjoint
             if _hooks_exist and adjoint is not before:
                 lanes = None
             elif lanes_at is not None and lanes is not None:
@@ -211,9 +218,24 @@ def adjoints(
                     owned.add(source)
 
 
-def among(found: dict[Node, Tensor], lanes: dict[Node, Lanes] | None, node: Node) -> Tensor | None:
+def among(found: dict[Node, Tensor | None], lanes: dict[Node, Lanes] | None, node: Node) -> Tensor | None:
     """The adjoint that was found for a node, if any; where it is structurally zero, it says so."""
-    return selected(found[node], *lanes[node]) if lanes and node in lanes else found.get(node)
+    return selected(found[node], *lanes[node]) if lanes and node in lanes else found[node]
+
+
+def _constant(node: Node) -> Tensor:
+    """A Tensor of the node's value with no history: on a new node, unless this one has none."""
+    if type(node) is Node:  # written out, since every rule asks for some
+        if not node.requires_grad and node.op is None:
+            made = node
+        else:
+            made = _new(Node)
+            made.op, made.inputs, made.data, made.requires_grad, made._handle = None, (), node.data, False, None
+        if type(made.data) is not tuple:
+            tensor = _new(Tensor)
+            tensor.node, tensor.grad = made, None
+            return tensor
+    return new_handle(node.constant())
 
 
 def _primal_of(node: Node, needed: set[Node] | None, record: bool) -> Primal:
@@ -284,7 +306,10 @@ differentiable = attrgetter("requires_grad")
 
 def recording():
     """A block in which ops are recorded."""
-    return nullcontext() if is_recording() else enable_grad()
+    return _AS_IT_IS if is_recording() else enable_grad()
+
+
+_AS_IT_IS = nullcontext()
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -296,13 +321,9 @@ class AdjointNode(Node):
 
     __slots__ = ("_grown", "_growth", "_source", "__weakref__")
 
-    def __init__(self, data, growth: "Growth", source: Node):
-        self.data = data
-        self.requires_grad = True  # until grown: it may turn out to be a constant
-        self._handle = None
-        self._grown = None
-        self._growth = growth
-        self._source = source
+    _grown: tuple | None  # op and inputs
+    _growth: "Growth | None"  # until grown
+    _source: Node | None
 
     def _grow(self):
         if self._grown is None:
@@ -345,9 +366,14 @@ class Growth:
 
     def hand_out(self, node: Node, adjoint: Tensor) -> Tensor:
         """A Tensor with the adjoint's value that grows its graph on demand."""
-        grows = AdjointNode(adjoint.node.data, self, node)
+        grows = _new(AdjointNode)
+        grows.data, grows._growth, grows._source, grows._grown = adjoint.node.data, self, node, None
+        grows.requires_grad = True  # until grown: it may turn out to be a constant
         self.adjoints.append(ref(grows))
-        return linked_handle(grows)
+        tensor = _new(Tensor)
+        tensor.node, tensor.grad = grows, None
+        grows._handle = ref(tensor)
+        return tensor
 
     def grow(self) -> None:
         receive = {}
@@ -394,17 +420,19 @@ class Pullback:
     def __init__(self, outputs: list[Node], inputs: list[Node]):
         self.outputs, self.inputs = outputs, inputs
         mine = set(inputs)
-        order = topological_order(outputs, into=differentiable, stop=mine)
         self.needed = needed = set(mine)
-        for node in order:
-            if node not in needed and node.op is not None and not needed.isdisjoint(node.inputs):
-                needed.add(node)
-        self.order = [node for node in order if node in needed]
-        # Whether the adjoints can depend on something else that can be differentiated: an outer variable, a weight
-        self.is_open = any(
-            node.inputs if node in mine else node.op is None and node.requires_grad and node.inputs is not _RETIRED
-            for node in order
-        )
+        self.order: list[Node] = []
+        self.is_open = False  # whether the adjoints can depend on something else to differentiate: an outer variable
+        for node in topological_order(outputs, into=differentiable, stop=mine):
+            if node in mine:
+                self.is_open = self.is_open or bool(node.inputs)
+            elif node.op is None:
+                self.is_open = self.is_open or (node.requires_grad and node.inputs is not _RETIRED)
+                continue
+            elif needed.isdisjoint(node.inputs):
+                continue
+            needed.add(node)
+            self.order.append(node)
 
     def __call__(
         self, cotangents: list[Tensor | None], grow: bool = False, with_lanes: bool = False
@@ -425,29 +453,29 @@ class Pullback:
                 if lanes is not None:
                     cotangent = enter_seed(lanes, seeds, node, cotangent)
                 seeds[node] = add(seeds[node], cotangent) if node in seeds else cotangent
-        keep_graph = self.is_open or any(seed.node.requires_grad for seed in seeds.values())
-        found: dict[Node, Tensor] = {}
-        receive = {node: functools.partial(_keep, found, node) for node in self.inputs}
+        keep_graph = self.is_open
+        for seed in seeds.values():
+            keep_graph = keep_graph or seed.node.requires_grad
+        found: dict[Node, Tensor | None] = dict.fromkeys(self.inputs)
 
-        def walk(receive):
-            adjoints(self.order, seeds, receive, True, self.needed, lanes)
-
-        flat = all(node.level == 0 for node in [*seeds, *self.inputs, *[seed.node for seed in seeds.values()]])
-        if keep_graph and not (grow and flat):
+        if keep_graph and not (grow and self._is_flat(seeds)):
             with recording():
-                walk(receive)
+                adjoints(self.order, seeds, {}, True, self.needed, lanes, found)
             return [among(found, lanes, node) for node in self.inputs]
-        constants = {node: new_handle(seed.node.constant()) for node, seed in seeds.items()}
-        adjoints(self.order, constants, receive, False, self.needed, lanes)
+        constants = {node: _constant(seed.node) for node, seed in seeds.items()}
+        adjoints(self.order, constants, {}, False, self.needed, lanes, found)
         if not keep_graph:
             return [among(found, lanes, node) for node in self.inputs]
-        growth = Growth(walk)
-        return [growth.hand_out(node, found[node]) if node in found else None for node in self.inputs]
 
+        def walk_again(receive):
+            adjoints(self.order, seeds, receive, True, self.needed, lanes)
 
-def _keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:
-    found[node] = adjoint
-    return adjoint
+        growth = Growth(walk_again)
+        return [None if found[node] is None else growth.hand_out(node, found[node]) for node in self.inputs]
+
+    def _is_flat(self, seeds: dict[Node, Tensor]) -> bool:
+        """Whether no node here is a box of some transform."""
+        return all(node.level == 0 for node in [*seeds, *self.inputs, *[seed.node for seed in seeds.values()]])
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -508,46 +536,46 @@ def backward(
     if create_graph is None:
         create_graph = not accumulate and is_recording()
     root = output.node
-    record = create_graph and is_recording() and (_hooks_exist or root.level > 0)
+    record = create_graph and (_hooks_exist or root.level > 0) and is_recording()
 
     def walk_again(receive):
-        adjoints(topological_order([root], into=differentiable), {root: seed}, receive, record=True)
+        adjoints(topological_order((root,), into=differentiable), {root: seed}, receive, record=True)
 
-    growth = Growth(walk_again) if create_graph else None
-
-    def receiver(node: Node, tensor: Tensor):
-        def receive(adjoint: Tensor) -> Tensor:
-            if _hooks_exist:
-                adjoint = _run_hooks(tensor, adjoint)
-            grows = growth is not None and not record and type(adjoint) is Tensor
-            grad = growth.hand_out(node, adjoint) if grows else adjoint
-            if (accumulate and tensor.grad is not None) or tensor in met:
-                grad = add(tensor.grad, grad)
-                if not create_graph:
-                    grad = grad.detach()
-            tensor.grad = grad
-            if tensor in moved:
-                met.add(tensor)
-            return adjoint
-
-        return receive
-
-    order = topological_order([root], into=differentiable)
-    held = {}
+    order = topological_order((root,), into=differentiable)
+    held: dict[Node, Tensor] = {}
     moved: set[Tensor] = set()  # Tensors that were assigned new `.data` since: their versions' adjoints add up
-    met: set[Tensor] = set()  # those of them whose `.grad` is of this walk
+    reached = False  # whether there is a leaf to differentiate with respect to
     for node in order:
+        if not node.requires_grad:
+            continue
+        if node.op is None:
+            reached = True
         link = node._handle
-        if link is not None and (tensor := link()) is not None and node.requires_grad:
+        if link is not None and (tensor := link()) is not None:
+            held[node] = tensor
             if tensor.node is not node:
                 moved.add(tensor)
-            held[node] = receiver(node, tensor)
-    if not any(node.op is None for node in held) and not any(node.op is None and node.requires_grad for node in order):
-        raise _nothing_requires_grad(
-            "backward"
-        )  # all that seemed to do so were gradients that have turned out to be constant
+    if not reached:  # all that seemed to require grad were gradients that have turned out to be constant
+        raise _nothing_requires_grad("backward")
+    found: dict[Node, Tensor | None] = dict.fromkeys(held)
+    hooks = {node: functools.partial(_run_hooks, tensor) for node, tensor in held.items()} if _hooks_exist else {}
     # Recorded, the seed is handed out as a new Tensor: the `.grad` of a leaf is not the seed itself
-    adjoints(order, {root: _identity(seed) if record else seed.detach()}, held, record)
+    adjoints(order, {root: _identity(seed) if record else _constant(seed.node)}, hooks, record, found=found)
+    growth = Growth(walk_again) if create_graph and not record else None
+    met: set[Tensor] = set()  # those of them whose `.grad` is of this walk
+    for node, tensor in held.items():
+        grad = found[node]
+        if grad is None:
+            continue
+        if growth is not None and type(grad) is Tensor:
+            grad = growth.hand_out(node, grad)
+        if (accumulate and tensor.grad is not None) or tensor in met:
+            grad = add(tensor.grad, grad)
+            if not create_graph:
+                grad = grad.detach()
+        tensor.grad = grad
+        if moved and tensor in moved:
+            met.add(tensor)
 
 
 def _nothing_requires_grad(name: str) -> RuntimeError:
@@ -571,7 +599,9 @@ def seed_of(output: Tensor, out_grad, name: str = "backward") -> Tensor:
         raise _nothing_requires_grad(name)
     data = output.node.data
     if out_grad is None:
-        return leaf(np.ones_like(data))
+        ones = np.empty_like(data)  # numpy.ones_like takes three times as long
+        ones.fill(1)
+        return leaf(ones)
     if not isinstance(out_grad, Tensor):
         array = np.array(out_grad)
         if array.dtype.kind not in "biufc":

@@ -6,8 +6,7 @@ and `adjoint` are the same in few passes over memory.  First derivatives run the
 from differentiating the formula, with the walk that differentiates everything else, so they need no third version.
 """
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from itertools import zip_longest
 
 import numpy as np
@@ -158,15 +157,9 @@ def derivatives(pairs: Iterable, wanted: list[Tensor], record: bool) -> list[Ten
     for node in order:
         if node not in ends and not needed.isdisjoint(node.inputs):
             needed.add(node)
-    found: dict[Node, Tensor] = {}
-    receive: dict[Node, Callable[[Tensor], Tensor]] = {node: partial(keep, found, node) for node in ends}
-    adjoints([node for node in order if node in needed], seeds, receive, record, needed, lanes)
+    found: dict[Node, Tensor | None] = dict.fromkeys(ends)
+    adjoints([node for node in order if node in needed], seeds, {}, record, needed, lanes, found)
     return [among(found, lanes, tensor.node) for tensor in wanted]
-
-
-def keep(found: dict, node: Node, adjoint: Tensor) -> Tensor:
-    found[node] = adjoint
-    return adjoint
 
 
 def alike(*tensors: Tensor) -> tuple[Tensor, ...]:

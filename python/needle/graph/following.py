@@ -4,9 +4,7 @@ Outside of transforms a number may be taken from a Tensor at any time; what was 
 it leaves the computation that is being differentiated, and nobody would notice.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from .op import is_carrying, is_recording
 from .values import Node
@@ -14,14 +12,17 @@ from .values import Node
 _transforming: ContextVar[bool] = ContextVar("transforming", default=False)
 
 
-@contextmanager
-def transforming() -> Iterator[None]:
+class transforming:
     """A block in which a function runs on behalf of a transform."""
-    token = _transforming.set(True)
-    try:
-        yield
-    finally:
-        _transforming.reset(token)
+
+    __slots__ = ("_token",)
+    _token: Token
+
+    def __enter__(self) -> None:
+        self._token = _transforming.set(True)
+
+    def __exit__(self, *exc) -> None:
+        _transforming.reset(self._token)
 
 
 def is_transforming() -> bool:

@@ -122,7 +122,7 @@ def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, with_value: b
         arguments.require_real_kind()
         tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
         _require_number(tree, tensors, name)
-        one = new_handle(Node(None, (), np.ones((), tensors[0].dtype), False))
+        one = new_handle(Node(None, (), np.array(1, tensors[0].dtype), False))
         gradient = finish(arguments, pullback([one], grow=not _nested.get()))
         if not (with_value or has_aux):
             return gradient

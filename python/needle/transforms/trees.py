@@ -24,11 +24,11 @@ class Tree:
     def __init__(self, tree):
         self.alone = type(tree) in _PLAIN
         if self.alone:  # most trees are a single leaf: no need to look for more
-            self._treedef, self._parts, self.leaves = _leaf_alone(), [_Leaf(tree)], [tree]
+            self.leaves: list = [tree]
             return
         tops, self._treedef = _optree().tree_flatten(tree, is_leaf=_is_opaque)
         self._parts = [_part(top) for top in tops]
-        self.leaves: list = [value for part in self._parts for value in part.leaves]
+        self.leaves = [value for part in self._parts for value in part.leaves]
 
     def build(self, values: list):
         """The same structure around as many new values; Modules are copied."""
@@ -53,14 +53,16 @@ class Tree:
             start = stop
         return self._treedef.unflatten(built)
 
+    def _structure(self) -> tuple:
+        """What optree says of the tree, and how many leaves each part has."""
+        return (_leaf_alone(), [1]) if self.alone else (self._treedef, [len(part.leaves) for part in self._parts])
+
     def matches(self, other: "Tree") -> bool:
         """Whether the other tree has this one's structure."""
-        return self._treedef == other._treedef and [len(p.leaves) for p in self._parts] == [
-            len(p.leaves) for p in other._parts
-        ]
+        return (self.alone and other.alone) or self._structure() == other._structure()
 
     def __repr__(self) -> str:
-        return str(self._treedef).removeprefix("PyTreeSpec(").removesuffix(")").replace(", NoneIsLeaf", "")
+        return str(self._structure()[0]).removeprefix("PyTreeSpec(").removesuffix(")").replace(", NoneIsLeaf", "")
 
 
 @functools.cache
@@ -204,6 +206,12 @@ class Arguments:
     def __init__(self, args: tuple, kwargs: dict, argnums, name: str):
         self.args, self.name = list(args), name
         self.single = not isinstance(argnums, (tuple, list))
+        if self.single and len(args) == 1 and not kwargs and type(args[0]) in _PLAIN:  # nothing to be looked for
+            self.argnums, self.trees, self.kwargs = [_position(argnums, 1, name)], [Tree(args[0])], kwargs
+            self.leaves = self.trees[0].leaves
+            self.nodes = [node_of(args[0], f"argument 0 of the function given to {name}")]
+            self.tensors_came = isinstance(args[0], Tensor)
+            return
         self.argnums = [_position(argnum, len(args), name) for argnum in ([argnums] if self.single else argnums)]
         trees = [Tree(arg) for arg in [*self.args, *kwargs.values()]]
         self.trees = [trees[i] for i in self.argnums]
@@ -225,10 +233,12 @@ class Arguments:
 
     def call(self, fun: Callable, nodes: list[Node]):
         """`fun` with `nodes` in place of the followed leaves; parameters of Modules are put back afterwards."""
+        tensors = [handle(node) for node in nodes]  # linked, so that backward() inside finds them
+        if len(self.args) == len(nodes) == 1 and not self.kwargs and self.trees[0].alone and type(nodes[0]) is Node:
+            return fun(*tensors)
         args = list(self.args)
         swapped: list[tuple[Tensor, Node]] = []
         weak = any(isinstance(node, WeakNode) for node in self.nodes)
-        tensors = [handle(node) for node in nodes]  # linked, so that backward() inside finds them
         try:
             for i, tree in zip(self.argnums, self.trees, strict=True):
                 mine, tensors = tensors[: len(tree.leaves)], tensors[len(tree.leaves) :]
@@ -241,6 +251,8 @@ class Arguments:
 
     def structure(self, values: list):
         """One value a leaf, in the structure of the followed argument (a tuple of them for several argnums)."""
+        if self.single and self.trees[0].alone:
+            return values[0]
         results = []
         for tree in self.trees:
             mine, values = values[: len(tree.leaves)], values[len(tree.leaves) :]
