@@ -247,6 +247,9 @@ def _primal_of(node: Node, needed: set[Node] | None, record: bool) -> Primal:
 def _by_arrays(op: Op, adjoint: Tensor | list, node: Node, needed: set[Node] | None) -> list[Tensor | None]:
     """The partial adjoints by the op's rule for arrays.  Of several outputs the adjoint is a list, None for zero."""
     inputs = node.inputs
+    if len(inputs) == 1 and type(adjoint) is not list:  # most are, and short
+        array = op.array_gradient(adjoint.node.data, node.data, (inputs[0].data,), (True,))[0]
+        return [new_handle(Node(None, (), plain_array(array), False))]
     needs = tuple([source.requires_grad if needed is None else source in needed for source in inputs])
     if type(adjoint) is list:
         out_grad = tuple([None if item is None else item.node.data for item in adjoint])
@@ -420,19 +423,24 @@ class Pullback:
     def __init__(self, outputs: list[Node], inputs: list[Node]):
         self.outputs, self.inputs = outputs, inputs
         mine = set(inputs)
-        self.needed = needed = set(mine)
-        self.order: list[Node] = []
-        self.is_open = False  # whether the adjoints can depend on something else to differentiate: an outer variable
+        needed = set(mine)
+        order: list[Node] = []
+        is_open = False
         for node in topological_order(outputs, into=differentiable, stop=mine):
             if node in mine:
-                self.is_open = self.is_open or bool(node.inputs)
+                if node.inputs:
+                    is_open = True
             elif node.op is None:
-                self.is_open = self.is_open or (node.requires_grad and node.inputs is not _RETIRED)
+                if node.requires_grad and node.inputs is not _RETIRED:
+                    is_open = True
                 continue
             elif needed.isdisjoint(node.inputs):
                 continue
-            needed.add(node)
-            self.order.append(node)
+            else:
+                needed.add(node)
+            order.append(node)
+        self.order, self.needed = order, needed
+        self.is_open = is_open  # whether the adjoints can depend on something else to differentiate: an outer variable
 
     def __call__(
         self, cotangents: list[Tensor | None], grow: bool = False, with_lanes: bool = False
@@ -448,14 +456,13 @@ class Pullback:
         """
         seeds: dict[Node, Tensor] = {}
         lanes: dict[Node, Lanes] | None = {} if with_lanes else None
+        keep_graph = self.is_open
         for node, cotangent in zip(self.outputs, cotangents, strict=True):
             if cotangent is not None and node in self.needed:
                 if lanes is not None:
                     cotangent = enter_seed(lanes, seeds, node, cotangent)
                 seeds[node] = add(seeds[node], cotangent) if node in seeds else cotangent
-        keep_graph = self.is_open
-        for seed in seeds.values():
-            keep_graph = keep_graph or seed.node.requires_grad
+                keep_graph = keep_graph or cotangent.node.requires_grad
         found: dict[Node, Tensor | None] = dict.fromkeys(self.inputs)
 
         if keep_graph and not (grow and self._is_flat(seeds)):

@@ -20,17 +20,27 @@ _EWISE_ADD, _EWISE_MUL, _EWISE_DIV, _EWISE_POW = ops.EWiseAdd(), ops.EWiseMul(),
 _MATMUL, _NEGATE, _INVERT = ops.MatMul(), ops.Negate(), Step(np.invert)
 
 
+def _with_number(scalar_op):
+    """`scalar_op`, of which each is made once: programs use the same few numbers again and again."""
+    made = lru_cache(256, typed=True)(scalar_op)
+
+    def make(number):
+        if (type(number) is float and number) or type(number) is int:  # 0.0 and -0.0 would be the same key
+            return made(number)
+        return scalar_op(number)
+
+    return make
+
+
 def _binary(op, scalar_op):
     """tensor ∘ other: with a Tensor `op`, with a number `scalar_op`, with an array `op` and a constant."""
-    made = lru_cache(256)(scalar_op)  # programs use the same few numbers again and again
+    with_number = _with_number(scalar_op)
 
     def operator(self, other):
         if isinstance(other, Tensor):
             return op(self, other)
-        if type(other) is float and other:  # 0.0 and -0.0 are not the same number, but the same key
-            return made(other)(self)
         if isinstance(other, _NUMBERS):
-            return scalar_op(other)(self)
+            return with_number(other)(self)
         if isinstance(other, np.ndarray):
             return op(self, leaf(plain_array(other)))
         return NotImplemented
@@ -40,10 +50,11 @@ def _binary(op, scalar_op):
 
 def _reflected(op, scalar_op):
     """other ∘ tensor, where other is a number or an array."""
+    with_number = _with_number(scalar_op)
 
     def operator(self, other):
         if isinstance(other, _NUMBERS):
-            return scalar_op(other)(self)
+            return with_number(other)(self)
         if isinstance(other, np.ndarray):
             return op(leaf(plain_array(other)), self)
         return NotImplemented
@@ -51,10 +62,13 @@ def _reflected(op, scalar_op):
     return operator
 
 
+_plus = _with_number(ops.AddScalar)
+
+
 def _subtract(self, other):
     if not isinstance(other, Tensor):
         if isinstance(other, _NUMBERS):
-            return ops.AddScalar(-(other if type(other) in (float, int) else weak_number(other)))(self)
+            return _plus(-(other if type(other) in (float, int) else weak_number(other)))(self)
         if not isinstance(other, np.ndarray):
             return NotImplemented
         other = leaf(plain_array(other))
@@ -70,7 +84,7 @@ def _subtract_from(self, other):
     if not isinstance(other, _NUMBERS):
         return NotImplemented
     try:
-        return ops.AddScalar(other)(_NEGATE(self))
+        return _plus(other)(_NEGATE(self))
     except TypeError:
         return ops.AddScalar(other)(_NEGATE(_counted(self, leaf(np.zeros((), int)))))
 

@@ -220,7 +220,7 @@ def _run(op: Op, inputs: tuple):
 
 def _numbers(op: Op, data):
     """What `op.compute` returned, as a plain array."""
-    array = plain_array(data)
+    array = np.asarray(data) if isinstance(data, np.generic) else plain_array(data)  # a scalar: what 0-d arrays give
     if array.dtype.kind not in "biufc":
         raise TypeError(f"{op.title()}.compute must return an array of numbers, got {_kind(data)}")
     return array

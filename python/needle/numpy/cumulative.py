@@ -15,7 +15,9 @@ def _laid(a, axis, dtype) -> tuple[Tensor, int]:
     a = as_tensor(a)
     if dtype is not None and a.dtype != dtype:
         a = a.astype(dtype)
-    return (ops.reshape(a, -1), 0) if axis is None else (a, *ops.kinds.normalize_axes(axis, a.ndim))
+    if axis is None:
+        return (a if a.ndim == 1 else ops.reshape(a, -1)), 0
+    return (a, *ops.kinds.normalize_axes(axis, a.ndim))
 
 
 @implements(np.cumsum)

@@ -5,6 +5,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from .. import ops
 from ..graph import Tensor, leaf
+from ..ops.cumulative import Difference
 from ..ops.kinds import Cast
 from .dispatch import as_tensor, implements, plain
 from .joining import concatenate
@@ -23,14 +24,16 @@ def diff(a, n=1, axis=-1, prepend=np._NoValue, append=np._NoValue) -> Tensor:
     if a.ndim == 0:
         raise ValueError("diff requires input that is at least one dimensional")
     axis = normalize_axis_index(axis, a.ndim)
-    ends = [as_tensor(end) if end is not np._NoValue else None for end in (prepend, append)]
-    if ends != [None, None]:
+    if prepend is not np._NoValue or append is not np._NoValue:
+        ends = [as_tensor(end) if end is not np._NoValue else None for end in (prepend, append)]
         shape = (*a.shape[:axis], 1, *a.shape[axis + 1 :])
         before, after = (end if end is None or end.ndim else ops.broadcast_to(end, shape) for end in ends)
         a = concatenate([x for x in (before, a, after) if x is not None], axis)
     for _ in range(n):
-        later, earlier = a[along(axis, slice(1, None))], a[along(axis, slice(None, -1))]
-        a = ops.not_equal(later, earlier) if a.dtype == bool else later - earlier
+        if a.dtype == bool:
+            a = ops.not_equal(a[along(axis, slice(1, None))], a[along(axis, slice(None, -1))])
+        else:
+            a = Difference(axis)(a)
     return a
 
 

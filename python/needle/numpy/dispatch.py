@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from ..graph import Tensor, is_followed, leaf, plain_array
-from ..ops.arithmetic import operand
+from ..ops.arithmetic import NUMBERS, operand
 from ..ops.movement import stack
 
 TABLE: dict[Callable, Callable] = {}  # a function or ufunc of NumPy (or SciPy) -> what it does with Tensors
@@ -132,13 +132,17 @@ def as_tensor(value) -> Tensor:
     return leaf(array)
 
 
+def tensor_or_number(value):
+    """A Tensor or number as it is, what else there is as a Tensor."""
+    return value if isinstance(value, Tensor) or isinstance(value, NUMBERS) else as_tensor(value)
+
+
 def as_tensors(values: Iterable) -> list[Tensor]:
     """The operands of an elementwise function as Tensors; Python and NumPy numbers take the dtype of the first Tensor
     within its kind."""
-    values = [as_tensor(value) if isinstance(value, (list, tuple)) else value for value in values]
+    values = [tensor_or_number(value) for value in values]
     like = next(value for value in values if isinstance(value, Tensor))
-    values = [operand(value, like) for value in values]
-    return [value if isinstance(value, Tensor) else as_tensor(value) for value in values]
+    return [operand(value, like) for value in values]
 
 
 def plain(value):

@@ -23,6 +23,9 @@ def _of_one_dtype(arrays, dtype=None, casting="same_kind") -> list[Tensor]:
     """Arrays in the dtype that they have together, or in the one that is asked for."""
     if not arrays:
         raise ValueError("need at least one array to concatenate")
+    first = arrays[0].node.data.dtype
+    if dtype is None and all(x.node.data.dtype is first for x in arrays):
+        return arrays
     if dtype is None:
         dtype = np.result_type(*[x.dtype for x in arrays])
     dtype = np.dtype(dtype)

@@ -6,7 +6,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from .. import ops
 from ..graph import Tensor, leaf
 from ..ops.assignment import set_item
-from .dispatch import as_tensor, as_tensors, implements, plain
+from .dispatch import as_tensor, as_tensors, implements, plain, tensor_or_number
 from .joining import parts
 from .shapes import moved, ravel
 
@@ -103,7 +103,7 @@ def where(condition, x=None, y=None, /):
     condition = condition if condition.dtype == bool else condition.astype(bool)
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):
         return ops.where(condition, as_tensor(x), as_tensor(y))
-    return ops.where(condition, *as_tensors((x, y)))
+    return ops.where(condition, tensor_or_number(x), tensor_or_number(y))
 
 
 @implements(np.select)

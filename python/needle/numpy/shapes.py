@@ -50,7 +50,12 @@ def ravel(a, order="C") -> Tensor:
     elif order == "K" and isinstance(a.node.data, np.ndarray):
         strides = a.node.data.strides
         a = ops.permute(a, sorted(range(a.ndim), key=lambda axis: -abs(strides[axis])))
-    return ops.reshape(a, -1 if a.size else 0)
+    return flat(a)
+
+
+def flat(a: Tensor) -> Tensor:
+    """All elements in one axis; a vector as it is."""
+    return a if a.ndim == 1 else ops.reshape(a, -1 if a.size else 0)
 
 
 @implements(np.squeeze)
@@ -234,7 +239,10 @@ def roll(a, shift, axis=None) -> Tensor:
     """Each element `shift` places further along `axis`; what falls off the end comes in at the start."""
     a, shift = as_tensor(a), plain(shift)
     if axis is None:
-        return ops.reshape(roll(ops.reshape(a, -1 if a.size else 0), shift, 0), a.shape)
+        rolled = roll(flat(a), shift, 0)
+        return rolled if a.ndim == 1 else ops.reshape(rolled, a.shape)
+    if type(shift) is type(axis) is int:
+        return Roll((shift,), (normalize_axis_index(axis, a.ndim),))(a)
     axes = normalize_axis_tuple(axis, a.ndim, allow_duplicate=True)
     shifts, axes = np.broadcast_arrays(shift, axes)
     if shifts.ndim > 1:

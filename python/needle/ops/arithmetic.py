@@ -6,7 +6,7 @@ dtype of its Tensor within its kind, as Python numbers do in NumPy.
 
 import numpy as np
 
-from ..graph import Tensor, leaf
+from ..graph import Node, Tensor, new_handle
 from . import series
 from .kinds import BroadcastTo, Elementwise, Linear, Multilinear
 from .steps import _named, weak_number
@@ -33,7 +33,7 @@ class ScalarOp(Elementwise):
         """The number as it stands beside `a`: as an array of the same dtype, which NumPy takes in half the time."""
         array = self._array
         if array is None or array.dtype is not a.dtype:
-            if type(self.number) is not float or a.dtype.char not in "fd" or type(a) is not np.ndarray:
+            if type(self.number) not in (float, int) or a.dtype.char not in "fd" or type(a) is not np.ndarray:
                 return self.number
             array = self._array = np.array(self.number, a.dtype)
         return array
@@ -218,15 +218,18 @@ class Negate(Elementwise):
         return series.each(node, self, a)
 
 
+NUMBERS = (float, int, complex, np.generic)
+
+
 def operand(value, like: Tensor) -> Tensor:
     """`value` as a Tensor beside `like`: a number takes its dtype within its kind, an array becomes a constant."""
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, (bool, int, float, complex, np.generic)):
-        number, dtype = weak_number(value), like.dtype
+    if isinstance(value, NUMBERS):
+        number, dtype = value if type(value) in (float, int) else weak_number(value), like.node.data.dtype
         if dtype.kind not in "fc" or type(number) is complex:
             dtype = np.result_type(dtype, number)
-        return leaf(np.asarray(number, dtype))
+        return new_handle(Node(None, (), np.array(number, dtype), False))
     return value
 
 

@@ -4,12 +4,12 @@ from functools import partial
 
 import numpy as np
 
-from ..graph import Tensor, leaf
+from ..graph import Node, Tensor, leaf, new_handle
 from . import series
 from .arithmetic import operand
 from .kinds import Broadcasting, Elementwise, PiecewiseConstant
 from .selection import selected
-from .steps import equal, logical_not, not_equal, weak_number
+from .steps import Step, equal, logical_not, weak_number
 
 __all__ = [
     "Clip", "Extremum", "Maximum", "Minimum", "TieShare", "Where", "clip", "maximum", "minimum", "where",
@@ -26,12 +26,12 @@ class Extremum(Elementwise):
     def gradient(self, out_grad, node):
         a, b = node.inputs
         return (
-            taken(out_grad, TieShare()(a, b, node)) if node.needs(0) else None,
-            taken(out_grad, TieShare()(b, a, node)) if node.needs(1) else None,
+            taken(out_grad, _TIE_SHARE(a, b, node)) if node.needs(0) else None,
+            taken(out_grad, _TIE_SHARE(b, a, node)) if node.needs(1) else None,
         )
 
     def taylor(self, node, a, b):
-        shares = TieShare()(a[0], b[0], node), TieShare()(b[0], a[0], node)
+        shares = _TIE_SHARE(a[0], b[0], node), _TIE_SHARE(b[0], a[0], node)
 
         return [node, *[either(taken(x, shares[0]), taken(y, shares[1])) for x, y in zip(a[1:], b[1:])]]
 
@@ -40,7 +40,7 @@ def taken(x, share):
     """share·x for an op that selects; not the product alone, in which 0·∞ would be nan.  None stands for 0."""
     if x is None:
         return None
-    return selected(_SHARE(share, x), partial(not_equal, share, 0))
+    return selected(_SHARE(share, x), partial(_NOT_ZERO, share))
 
 
 class Share(Elementwise):
@@ -52,13 +52,14 @@ class Share(Elementwise):
 
     def compute(self, share, x):
         part = share * x
-        return part if np.all(share) else np.where(share == 0, part.dtype.type(0), part)
+        return np.where(share, part, part.dtype.type(0))
 
     def gradient(self, out_grad, node):
         return None, taken(out_grad, node.inputs[0])
 
 
 _SHARE = Share()
+_NOT_ZERO = Step(np.not_equal, 0)
 
 
 class Maximum(Extremum):
@@ -105,6 +106,9 @@ def chosen(condition, x, y):
     return None if x is None else selected(where(condition, x, 0), condition)
 
 
+_TIE_SHARE = TieShare()
+
+
 class Where(Elementwise):
     """a where the condition holds, else b"""
 
@@ -113,19 +117,19 @@ class Where(Elementwise):
     lanes = "own"
 
     def compute(self, condition, a, b):
-        if b.ndim == 0 and b.dtype == a.dtype and b == 0:
+        if b.ndim == 0 and b.dtype == a.dtype and b.item() == 0:
             return _within(condition, a)
-        if a.ndim == 0 and b.dtype == a.dtype and a == 0:
+        if a.ndim == 0 and b.dtype == a.dtype and a.item() == 0:
             return _within(np.logical_not(condition), b)
         return np.where(condition, a, b)
 
     def gradient(self, out_grad, node):
         condition = node.inputs[0]
-        zero = leaf(np.zeros((), out_grad.dtype))
+        zero = zero_like(out_grad)
         return (
             None,
-            selected(where(condition, out_grad, zero), condition) if node.needs(1) else None,
-            selected(where(condition, zero, out_grad), partial(logical_not, condition)) if node.needs(2) else None,
+            selected(_WHERE(condition, out_grad, zero), condition) if node.needs(1) else None,
+            selected(_WHERE(condition, zero, out_grad), partial(logical_not, condition)) if node.needs(2) else None,
         )
 
     def lanes_after(self, node, _, a, b):
@@ -158,11 +162,11 @@ class Clip(Elementwise):
         self.high = high if high is None else weak_number(high, "high")
 
     def compute(self, a):
-        return np.clip(a, self.low, self.high)
+        return a.clip(self.low, self.high)  # as numpy.clip, in a quarter of the time that a few numbers take
 
     def gradient(self, out_grad, node):
-        inside = equal(node.inputs[0], node)
-        return selected(where(inside, out_grad, 0), inside)
+        inside = _EQUAL(node.inputs[0], node)
+        return selected(_WHERE(inside, out_grad, zero_like(out_grad)), inside)
 
     def taylor(self, node, a):
         inside = equal(a[0], node)
@@ -170,6 +174,12 @@ class Clip(Elementwise):
 
 
 _WHERE = Where()
+_EQUAL = Step(np.equal)
+
+
+def zero_like(a: Tensor) -> Tensor:
+    """0 in the dtype of a."""
+    return new_handle(Node(None, (), np.zeros((), a.node.data.dtype), False))
 
 
 def maximum(a: Tensor, b) -> Tensor:

@@ -36,7 +36,7 @@ class MatMul(Multilinear):
     def gradient(self, out_grad, node):
         a, b = node.inputs
         if a.ndim == 1 or b.ndim == 1:
-            return self._vector_gradient(out_grad, node)
+            return self._vector_gradient(a, b, out_grad, node)
         by_a = matmul(out_grad, transpose(b)) if node.needs(0) else None
         by_b = None
         if node.needs(1):
@@ -46,9 +46,8 @@ class MatMul(Multilinear):
             by_b = matmul(transpose(a), out_grad)
         return by_a, by_b
 
-    def _vector_gradient(self, out_grad, node):
+    def _vector_gradient(self, a, b, out_grad, node):
         """The rule where an operand is a vector: laid out as a matrix, and taken back."""
-        a, b = node.inputs
         if a.ndim == b.ndim == 1:
             return (multiply(out_grad, b) if node.needs(0) else None, multiply(out_grad, a) if node.needs(1) else None)
         row = a if a.ndim > 1 else reshape(a, (1, -1))

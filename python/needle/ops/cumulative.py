@@ -1,4 +1,4 @@
-"""Running sums and products along an axis, and the first-order linear recurrence that their derivatives are made of.
+"""Differences, running sums and products along an axis, and the linear recurrence that derivatives are made of.
 
 This file is loaded with `needle.numpy`.
 """
@@ -7,9 +7,11 @@ import numpy as np
 
 from ..graph import Tensor, TensorOp
 from .arithmetic import multiply
-from .kinds import Movement, all_batched, behind_batch, normalize_axes
+from .kinds import Linear, Movement, all_batched, behind_batch, normalize_axes
+from .movement import Pad
+from .steps import logical_or
 
-__all__ = ["CumProd", "CumProdAdjoint", "CumSum", "Recurrence", "Shift"]
+__all__ = ["CumProd", "CumProdAdjoint", "CumSum", "Difference", "Recurrence", "Shift"]
 
 
 class AlongAxis(TensorOp):
@@ -42,12 +44,56 @@ class CumSum(AlongAxis, Movement):
 
     def compute(self, a):
         if not self.reverse:
-            return np.cumsum(a, self.axis)
+            return a.cumsum(self.axis)
         backwards = (slice(None),) * (self.axis % a.ndim) + (slice(None, None, -1),)
-        return np.cumsum(a[backwards], self.axis)[backwards]
+        return a[backwards].cumsum(self.axis)[backwards]
 
     def gradient(self, out_grad, node):
         return CumSum(self.axis, not self.reverse)(out_grad)
+
+
+class Difference(AlongAxis, Linear):
+    """yₖ = aₖ₊₁ - aₖ along an axis; or, if `transposed`, yₖ = aₖ₋₁ - aₖ with 0 beyond the ends"""
+
+    __slots__ = ("transposed",)
+
+    def __init__(self, axis: int, transposed: bool = False):
+        self.axis, self.transposed = axis, transposed
+
+    def like(self, axis):
+        return Difference(axis, self.transposed)
+
+    def ends(self, ndim: int) -> tuple[tuple, tuple]:
+        """The indices of all elements but the first, and of all but the last."""
+        before = (slice(None),) * (self.axis % ndim)
+        return (*before, slice(1, None)), (*before, slice(None, -1))
+
+    def compute(self, a):
+        later, earlier = self.ends(a.ndim)
+        if not self.transposed:
+            return np.subtract(a[later], a[earlier])
+        out = np.zeros_like(a, shape=[n + (i == self.axis % a.ndim) for i, n in enumerate(a.shape)])
+        out[later] = a
+        out[earlier] -= a
+        return out
+
+    def gradient(self, out_grad, node):
+        return Difference(self.axis, not self.transposed)(out_grad)
+
+    def lanes(self, mask, node):
+        return self.reached(mask, not self.transposed)
+
+    def lanes_after(self, node, mask):
+        return self.reached(mask, self.transposed)
+
+    def reached(self, mask: Tensor, transposed: bool) -> Tensor:
+        """Where there are elements of a mask, or their neighbours, in the result of a difference."""
+        if not transposed:
+            later, earlier = self.ends(mask.ndim)
+            return logical_or(mask[later], mask[earlier])
+        at = self.axis % mask.ndim
+        shifted = [Pad([pair if i == at else (0, 0) for i in range(mask.ndim)])(mask) for pair in ((1, 0), (0, 1))]
+        return logical_or(*shifted)
 
 
 class Shift(AlongAxis, Movement):

@@ -168,15 +168,7 @@ class BroadcastTo(Movement):
         self.shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
 
     def compute(self, a):
-        try:
-            if a.size == 1 and type(a) is np.ndarray and a.ndim <= len(self.shape):
-                # One number everywhere.  NumPy's own function says the same in eight times as long.
-                view = np.ndarray(self.shape, a.dtype, a, 0, (0,) * len(self.shape))
-                view.flags.writeable = False
-                return view
-            return np.broadcast_to(a, self.shape)
-        except ValueError:
-            raise ValueError(f"shape {a.shape} does not broadcast to {self.shape}") from None
+        return broadcast(a, self.shape)
 
     def gradient(self, out_grad, node):
         return SumTo(node.inputs[0].shape)(out_grad)
@@ -306,6 +298,26 @@ def all_batched(size: int, inputs, batched) -> list:
 def zeros_like(x):
     """Zeros of the shape and dtype of a Tensor: a constant."""
     return leaf(np.zeros_like(x.node.data))
+
+
+def broadcast(array, shape: tuple[int, ...]):
+    """The raw array repeated to `shape`, by NumPy's rules: not to be written into."""
+    try:
+        if isinstance(array, np.generic):
+            array = np.asarray(array)
+        if array.size == 1 and type(array) is np.ndarray and array.ndim <= len(shape):
+            # One number everywhere.  NumPy's own function says the same in eight times as long; and to write out a few
+            # numbers takes half as long as to make a view.
+            if math.prod(shape) <= 256:
+                out = np.empty(shape, array.dtype)
+                out[...] = array
+                return out
+            view = np.ndarray(shape, array.dtype, array, 0, (0,) * len(shape))
+            view.flags.writeable = False
+            return view
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"shape {array.shape} does not broadcast to {shape}") from None
 
 
 def sum_to(array, shape):

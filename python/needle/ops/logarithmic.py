@@ -137,8 +137,11 @@ class Apart(Elementwise):
     __slots__ = ()
 
     def compute(self, a, b):
-        same = np.isinf(a) & (a == b)
-        return np.where(same, 0, a - np.where(same, 0, b)) if same.any() else a - b
+        infinite = np.isinf(a)
+        if not infinite.any():
+            return a - b
+        same = infinite & (a == b)
+        return np.where(same, 0, a - np.where(same, 0, b))
 
     def gradient(self, out_grad, node):
         a, b = node.inputs

@@ -203,6 +203,10 @@ class Stack(Movement):
     def compute(self, *arrays):
         return np.stack(arrays, self.axis)
 
+    def array_gradient(self, out_grad, output, inputs, needs):
+        before = (slice(None),) * (self.axis % output.ndim)
+        return [out_grad[(*before, i)] for i in range(len(inputs))]
+
     def gradient(self, out_grad, node):
         return tuple(Split(self.axis)(out_grad))
 
@@ -250,6 +254,15 @@ class Concatenate(Movement):
 
     def compute(self, *arrays):
         return np.concatenate(arrays, self.axis)
+
+    def array_gradient(self, out_grad, output, inputs, needs):
+        axis = self.axis % output.ndim
+        before, parts, start = (slice(None),) * axis, [], 0
+        for array in inputs:
+            stop = start + array.shape[axis]
+            parts.append(out_grad[(*before, slice(start, stop))])
+            start = stop
+        return parts
 
     def gradient(self, out_grad, node):
         axis = self.axis % out_grad.ndim

@@ -21,6 +21,12 @@ class EuclideanNorm(Reduction):
         squares = np.square(a.real) + np.square(a.imag) if a.dtype.kind == "c" else np.square(a)
         return np.sqrt(np.add.reduce(squares, axis=axis, keepdims=self.keepdims))
 
+    def array_gradient(self, out_grad, output, inputs, needs):
+        (a,) = inputs
+        norm, out_grad = self.laid(output, a.shape), self.laid(out_grad, a.shape)
+        scale = np.divide(out_grad, norm, out=np.zeros_like(out_grad), where=norm != 0)
+        return (scale * (a.conj() if a.dtype.kind == "c" else a),)
+
     def gradient(self, out_grad, node):
         (a,) = node.inputs
         norm = self.spread(node, node)

@@ -73,7 +73,7 @@ class PowerScalar(ScalarOp):
         if n == 1:
             return out_grad
         (a,) = node.inputs
-        return multiply(out_grad, mul_scalar(a if n == 2 else power_scalar(a, n - 1), n))
+        return multiply(out_grad, (a if n == 2 else a ** (n - 1)) * n)
 
     def array_tangent(self, output, inputs, tangents):
         n, (a,), (tangent,) = self.number, inputs, tangents

@@ -8,15 +8,25 @@ from ..graph import Tensor, TensorOp
 from . import series
 from .arithmetic import multiply
 from .choices import taken
-from .functions import exp, square
-from .kinds import BroadcastTo, Linear, Movement, PiecewiseConstant, add_reduce, behind_batch, beside, normalize_axes
+from .functions import exp
+from .kinds import (
+    BroadcastTo,
+    Linear,
+    Movement,
+    PiecewiseConstant,
+    add_reduce,
+    behind_batch,
+    beside,
+    broadcast,
+    normalize_axes,
+)
 from .movement import reshape
 from .steps import equal, logical_and
 
 __all__ = [
-    "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "ReduceExtremum", "ReduceTieShare", "Reduction",
-    "Softmax", "Summation", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean", "min", "softmax", "sum",
-    "summation", "var",
+    "ArgExtremum", "LogSoftmax", "LogSumExp", "Max", "Mean", "Min", "OfDeviations", "ReduceExtremum", "ReduceTieShare",
+    "Reduction", "Softmax", "Summation", "Variance", "argmax", "argmin", "logsoftmax", "logsumexp", "max", "mean",
+    "min", "softmax", "sum", "summation", "var",
 ]  # fmt: skip
 
 
@@ -48,6 +58,14 @@ class Reduction(TensorOp):
         shape = self.kept(node.inputs[0].shape)
         return reduced if reduced.shape == shape else reshape(reduced, shape)
 
+    def laid(self, reduced, shape):
+        """An array of the output's shape laid beside the input, of shape `shape`, so that it broadcasts."""
+        return reduced if self.axes is None or self.keepdims else reduced.reshape(self.kept(shape))
+
+    def broadcast_back(self, reduced, shape):
+        """An array of the output's shape repeated to `shape`, that of the input."""
+        return broadcast(self.laid(reduced, shape), shape)
+
     def batch(self, size, inputs, batched):
         inputs = [x if b else reshape(x, (1, *x.shape)) for x, b in zip(inputs, batched)]
         return type(self)(behind_batch(self.axes, inputs[0].ndim - 1), self.keepdims)(*inputs)
@@ -63,6 +81,9 @@ class Summation(Reduction, Movement):
             return add_reduce(a, self.axes)
         return add_reduce(a, self.axis(a), keepdims=self.keepdims)
 
+    def array_gradient(self, out_grad, output, inputs, needs):
+        return (self.broadcast_back(out_grad, inputs[0].shape),)
+
     def gradient(self, out_grad, node):
         return BroadcastTo(node.inputs[0].shape)(self.spread(out_grad, node))
 
@@ -77,7 +98,12 @@ class Mean(Reduction, Linear):
         if a.dtype.char == "e":  # a sum of float16 overflows soon; NumPy's mean adds in float32
             return np.mean(a, axis, keepdims=self.keepdims)
         total = add_reduce(a, axis, keepdims=self.keepdims)
-        return np.true_divide(total, count(a.shape, axis), dtype=a.dtype if a.dtype.kind in "fc" else None)
+        return total / count(a.shape, axis)
+
+    def array_gradient(self, out_grad, output, inputs, needs):
+        (a,) = inputs
+        n = count(a.shape, self.axis(a))
+        return (self.broadcast_back(out_grad / np.array(n, out_grad.real.dtype), a.shape),)
 
     def gradient(self, out_grad, node):
         (a,) = node.inputs
@@ -86,6 +112,72 @@ class Mean(Reduction, Linear):
 
     def lanes(self, mask, node):
         return Summation.gradient(self, mask, node)
+
+
+class OfDeviations(Reduction):
+    """A function of the deviations from the mean over axes, which have n - ddof degrees of freedom"""
+
+    __slots__ = ("ddof",)
+
+    def __init__(self, axes=None, keepdims: bool = False, ddof: float = 0):
+        super().__init__(axes, keepdims)
+        self.ddof = ddof
+
+    def freedom(self, a) -> float:
+        """n - ddof."""
+        return count(a.shape, self.axis(a)) - self.ddof
+
+    def deviation(self, a: Tensor) -> Tensor:
+        """a - mean."""
+        return a - Mean(self.axes, keepdims=True)(a)
+
+    def array_deviation(self, a):
+        """a - mean, of an array."""
+        axis = self.axis(a)
+        return a - add_reduce(a, axis, keepdims=True) / count(a.shape, axis)
+
+    def mean_square(self, a):
+        """Σ (a - mean)² / (n - ddof), of an array."""
+        total = add_reduce(np.square(self.array_deviation(a)), self.axis(a), keepdims=self.keepdims)
+        return np.true_divide(total, self.freedom(a), dtype=a.dtype)
+
+    def batch(self, size, inputs, batched):
+        (a,) = inputs
+        return type(self)(behind_batch(self.axes, a.ndim - 1), self.keepdims, self.ddof)(a)
+
+
+class Variance(OfDeviations):
+    """Σ (a - mean)² / (n - ddof) over axes.  d/da = 2·(a - mean) / (n - ddof), since the deviations add up to 0"""
+
+    __slots__ = ()
+
+    lanes = Mean.lanes
+
+    def compute(self, a):
+        if a.dtype.char in "fdFD":  # numpy.var takes three times as long for a few numbers, and of complex ones |a|²
+            return self.mean_square(a)
+        return np.var(a, self.axis(a), ddof=self.ddof, keepdims=self.keepdims)
+
+    def array_gradient(self, out_grad, output, inputs, needs):
+        (a,) = inputs
+        scale = np.true_divide(out_grad * 2, self.freedom(a), dtype=out_grad.dtype)
+        return (self.array_deviation(a) * self.laid(scale, a.shape),)
+
+    def gradient(self, out_grad, node):
+        (a,) = node.inputs
+        return multiply(self.deviation(a), self.spread(out_grad * 2 / self.freedom(a), node))
+
+    def tangent(self, node, tangent):
+        (a,) = node.inputs
+        return Summation(self.axes, self.keepdims)(multiply(self.deviation(a), tangent)) * 2 / self.freedom(a)
+
+    def lanes_after(self, node, mask):
+        return Summation(self.axes, self.keepdims)(mask)
+
+    def taylor(self, node, a):
+        deviations = [None if term is None else self.deviation(term) for term in a]
+        squares, op = series.product(deviations, deviations), Summation(self.axes, self.keepdims)
+        return [node, *[None if term is None else op(term) / self.freedom(a[0]) for term in squares[1:]]]
 
 
 def count(shape, axis) -> int:
@@ -285,11 +377,7 @@ def mean(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:
 
 def var(a: Tensor, axis=None, ddof: float = 0, keepdims: bool = False) -> Tensor:
     """Σ (a - mean)² / (n - ddof) over `axis`, as `numpy.var`."""
-    deviation = a - Mean(axis, keepdims=True)(a)
-    op = Mean(axis, keepdims)
-    if ddof == 0:
-        return op(square(deviation))
-    return Summation(axis, keepdims)(square(deviation)) / (count(a.shape, op.axis(a)) - ddof)
+    return Variance(axis, keepdims, ddof)(a)
 
 
 def max(a: Tensor, axis=None, keepdims: bool = False) -> Tensor:

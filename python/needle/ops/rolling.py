@@ -19,7 +19,12 @@ class Roll(Movement):
         self.shifts, self.axes = tuple(shifts), tuple(axes)  # axes are counted from 0
 
     def compute(self, a):
-        return np.roll(a, self.shifts, self.axes)
+        for shift, axis in zip(self.shifts, self.axes):  # numpy.roll takes five times as long for a few numbers
+            n = a.shape[axis]
+            before = (slice(None),) * axis
+            cut = n - shift % n if n else 0
+            a = np.concatenate((a[(*before, slice(cut, None))], a[(*before, slice(cut))]), axis)
+        return a
 
     def gradient(self, out_grad, node):
         return Roll([-shift for shift in self.shifts], self.axes)(out_grad)

@@ -102,26 +102,33 @@ def _order_by_packing(a):
     stable, gives value and permutation at once.  A float64 loses some of its own bits to the number; the few elements
     that cannot be told apart without these are put in order afterwards.
     """
-    keys = a + np.zeros((), a.dtype)  # -0.0 equals 0.0, but has other bits
-    width = int(a.size - 1).bit_length()
     narrow = a.dtype.char == "f"
-    keys = keys.view(np.int32).astype(np.int64) if narrow else keys.view(np.int64)
-    negative = keys >> 63
-    negative &= 0x7FFFFFFF if narrow else 0x7FFFFFFFFFFFFFFF
-    keys ^= negative
-    if narrow:
-        width = 32
-        keys <<= width
-    else:
-        keys &= np.int64(-1) << width
-    keys |= np.arange(a.size)
+    width = 32 if narrow else int(a.size - 1).bit_length()
+    keys, starts = np.empty(a.size, np.int64), range(0, a.size, _BLOCK)
+    for start in starts:  # block by block, so that a block's numbers stay in cache from one pass to the next
+        key = keys[start : start + _BLOCK]
+        part = a[start : start + _BLOCK] + np.zeros((), a.dtype)  # -0.0 equals 0.0, but has other bits
+        key[...] = part.view(np.int32 if narrow else np.int64)
+        negative = key >> 63
+        negative &= 0x7FFFFFFF if narrow else 0x7FFFFFFFFFFFFFFF
+        key ^= negative
+        if narrow:
+            key <<= width
+        else:
+            key &= np.int64(-1) << width
+        key |= np.arange(start, start + key.size)
     keys.sort()
-    alike = [] if narrow else np.flatnonzero(keys[1:] ^ keys[:-1] < (1 << width)) + 1
+    alike = [] if narrow else np.concatenate([_alike(keys[n : n + _BLOCK + 1], width) + n + 1 for n in starts])
     keys &= (1 << width) - 1
     order = keys
     if np.isnan(a[order[0]]) or np.isnan(a[order[-1]]):
         return None
     return _repaired(order, alike, a)
+
+
+def _alike(keys, width: int):
+    """The places, counted from the second key, of those that differ from the one before in the lowest bits only."""
+    return np.flatnonzero(keys[1:] ^ keys[:-1] < (1 << width))
 
 
 def _repaired(order, alike, a):
@@ -149,6 +156,7 @@ def _repaired(order, alike, a):
 
 
 _MOST_REPAIRS = 2_000
+_BLOCK = 1 << 14
 
 
 # --------------------------------------------------------------------------------------------------------------------

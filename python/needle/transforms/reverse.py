@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..adjoint import Pullback, follow, recording, retire
-from ..graph import Node, Tensor, new_handle, transforming
+from ..graph import Node, Tensor, is_special, linked_handle, new_handle, transforming
 from ..ops.arithmetic import conjugate
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
@@ -116,14 +116,18 @@ def gradient_of(fun: Callable, argnums, name: str) -> Callable:
 
 
 def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, with_value: bool = False) -> Callable:
+    is_first = type(argnums) is int and argnums in (0, -1) and not (has_aux or with_value)
+
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
+        if is_first and len(args) == 1 and not kwargs and type(args[0]) is np.ndarray and not is_special():
+            if args[0].dtype.kind == "f":
+                return _gradient_at(args[0], fun, name)
         arguments = Arguments(args, kwargs, argnums, name)
         arguments.require_real_kind()
         tree, tensors, aux, pullback = pull(fun, arguments, has_aux)
         _require_number(tree, tensors, name)
-        one = new_handle(Node(None, (), np.array(1, tensors[0].dtype), False))
-        gradient = finish(arguments, pullback([one], grow=not _nested.get()))
+        gradient = finish(arguments, pullback([_one(tensors[0])], grow=not _nested.get()))
         if not (with_value or has_aux):
             return gradient
         value, aux = outcome(arguments, tree, aux, pullback)
@@ -132,6 +136,28 @@ def _gradient_of(fun: Callable, argnums, has_aux: bool, name: str, with_value: b
         return ((value, aux), gradient) if with_value else (gradient, aux)
 
     return wrapped
+
+
+def _gradient_at(x: np.ndarray, fun: Callable, name: str):
+    """`grad` of a function of one array when nothing else is going on: the same, with less to be looked for."""
+    node = Node(None, (), x.copy(), True)
+    token = _nested.set(True)
+    try:
+        with transforming():
+            out = fun(linked_handle(node))
+    finally:
+        _nested.reset(token)
+        retire((node,))
+    tree = Tree(out)
+    tensors = [tensor_of(value, f"what the function given to {name} returns") for value in tree.leaves]
+    _require_number(tree, tensors, name)
+    pullback = Pullback([tensors[0].node], [node])
+    (adjoint,) = pullback([_one(tensors[0])], grow=not _nested.get())
+    return np.zeros_like(x) if adjoint is None else of_kind(adjoint, x)
+
+
+def _one(like: Tensor) -> Tensor:
+    return new_handle(Node(None, (), np.array(1, like.node.data.dtype), False))
 
 
 _INSTEAD = {"hvp": "hessian", "sparse_hessian": "hessian"}
