@@ -490,6 +490,7 @@ class Pullback:
 
 
 _hooks_exist = False
+_NOBODY: dict[Node, Callable[[Tensor], Tensor]] = {}
 
 
 def register_hook(tensor: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Callable[[], None]:
@@ -565,15 +566,15 @@ def backward(
     if not reached:  # all that seemed to require grad were gradients that have turned out to be constant
         raise _nothing_requires_grad("backward")
     found: dict[Node, Tensor | None] = dict.fromkeys(held)
-    hooks = {node: functools.partial(_run_hooks, tensor) for node, tensor in held.items()} if _hooks_exist else {}
+    hooks = {node: functools.partial(_run_hooks, tensor) for node, tensor in held.items()} if _hooks_exist else _NOBODY
     # Recorded, the seed is handed out as a new Tensor: the `.grad` of a leaf is not the seed itself
     adjoints(order, {root: _identity(seed) if record else _constant(seed.node)}, hooks, record, found=found)
     growth = Growth(walk_again) if create_graph and not record else None
     met: set[Tensor] = set()  # those of them whose `.grad` is of this walk
-    for node, tensor in held.items():
-        grad = found[node]
+    for node, grad in found.items():
         if grad is None:
             continue
+        tensor = held[node]
         if growth is not None and type(grad) is Tensor:
             grad = growth.hand_out(node, grad)
         if (accumulate and tensor.grad is not None) or tensor in met:
@@ -608,7 +609,7 @@ def seed_of(output: Tensor, out_grad, name: str = "backward") -> Tensor:
     if out_grad is None:
         ones = np.empty_like(data)  # numpy.ones_like takes three times as long
         ones.fill(1)
-        return leaf(ones)
+        return new_handle(Node(None, (), ones, False))
     if not isinstance(out_grad, Tensor):
         array = np.array(out_grad)
         if array.dtype.kind not in "biufc":

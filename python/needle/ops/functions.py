@@ -275,9 +275,9 @@ class Sigmoid(Elementwise):
     def compute(self, a):
         # Where e⁻ᵃ overflows, 1/∞ is the right answer.  (1 + tanh(a/2)) / 2 would lose all digits: ln σ(-50) = -50.
         with np.errstate(over="ignore"):
-            out = np.exp(a * -1.0)
+            out = np.exp(np.negative(a) if a.dtype.kind in "fc" else a * -1.0)
         out += 1
-        return 1 / out
+        return np.reciprocal(out)
 
     def gradient(self, out_grad, node):
         return multiply(out_grad, node * (1 - node))
