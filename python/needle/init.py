@@ -65,14 +65,15 @@ def random_state() -> list:
 def restored(state: list) -> Iterator[None]:
     """A block that draws again what was drawn after `random_state()` gave `state`; draws after it are not disturbed."""
     now = random_state()
-    _set_random_state(state)
+    set_random_state(state)
     try:
         yield
     finally:
-        _set_random_state(now)
+        set_random_state(now)
 
 
-def _set_random_state(state: list) -> None:
+def set_random_state(state: list) -> None:
+    """Go back to a state that `random_state()` gave."""
     for link, value in state:
         if link is None:
             np.random.set_state(value)

@@ -13,6 +13,7 @@ from weakref import ref
 import numpy as np
 
 from .order import topological_order
+from .tracing import tracing
 from .values import Node, Tensor, TensorTuple, Value, WeakNode, _kind, _new, linked_handle, new_handle, plain_array
 
 _ndarray = np.ndarray
@@ -186,7 +187,7 @@ class TensorTupleOp(Op):
 
 def _is_plain(inputs: tuple) -> bool:
     """Whether nothing that may be active has to do with a call on these nodes, but for `no_grad`."""
-    if _lazy or _observers.get():
+    if _lazy or _observers.get() or tracing() is not None:
         return False
     for node in inputs:
         if node.level or type(node) is WeakNode:
@@ -207,8 +208,10 @@ def _result(node: Node):
 
 def _run(op: Op, inputs: tuple):
     """The value of `op` on the values of `inputs`: a plain array, or a tuple of them."""
+    arrays = [node.data for node in inputs]
     try:
-        data = op.compute(*[node.data for node in inputs])
+        trace = tracing() if _special else None
+        data = op.compute(*arrays) if trace is None else trace.compute(op, arrays)
     except Exception as error:
         raise explain(op, inputs, error) from error
     if isinstance(op, TensorTupleOp):

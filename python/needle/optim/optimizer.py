@@ -4,14 +4,14 @@ A step works on raw arrays with `out=`, so it never becomes part of a graph.  A 
 to a new array, and a graph recorded before the step keeps the values that it was computed from.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
-from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..device import to_numpy
-from ..graph import Node, Tensor
+from ..graph import Node, Tensor, Trace, tracing
 from .clipping import clip_grad_norm, clip_grad_value
 from .joined import Joined
 
@@ -113,6 +113,10 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a `.grad`; those without stay where they are."""
+        trace = tracing()
+        if trace is not None:
+            self._step_in(trace)
+            return
         for group, indices in zip(self.groups, self._indices):
             names = self.slots(group)
             coefficients: dict[Any, tuple] = {}
@@ -139,6 +143,44 @@ class Optimizer:
                     continue
                 for index, param, p, g in members:
                     self._move(index, param, self._moved(index, p, g, coefficients[key], names))
+
+    def _step_in(self, trace: Trace) -> None:
+        """`step` under jit: each parameter by itself, with coefficients and slots that each call brings."""
+        for group, indices in zip(self.groups, self._indices):
+            trace.check(functools.partial(self.slots, group))
+            names, coefficients = self.slots(group), {}
+            for index, param in zip(indices, group["params"]):
+                grad, state = param.grad, self._state[index]
+                if grad is None:
+                    continue
+                p = param.node.data
+                g = grad.node.data
+                if g.shape != p.shape or g.dtype != p.dtype:
+                    g = self._fitted(index, grad, p)
+                p, g, like = _as_real(p), _as_real(g), _as_real(p)
+                key = state["step"], like.dtype
+                if key not in coefficients:
+
+                    def make(group=group, state=state, like=like):
+                        return _as_arrays(self.coefficients(group, state["step"] + 1), like)
+
+                    coefficients[key] = trace.numbers(make)
+                zeros = functools.partial(np.zeros, like.shape, like.dtype)
+                slots = [trace.state(state, name, zeros) for name in names]
+                new = np.empty_like(p, order="C")
+                self.update(p, g, new, np.empty_like(new), coefficients[key], *slots)
+                dtype = param.node.data.dtype
+                new = new.view(dtype)[..., 0] if dtype.kind == "c" else new
+                param._move(Node(None, (), new, param.node.requires_grad))
+        for group, indices in zip(self.groups, self._indices):
+            for index, param in zip(indices, group["params"]):
+                if param.grad is not None:
+                    trace.change(self._state[index], functools.partial(_count, self._state[index]))
+
+    def trace_roots(self) -> list:
+        """What a compiled program that steps depends on, beside what it asks for itself."""
+        roots: list[Any] = [group["params"] for group in self.groups]
+        return roots if type(self).step is Optimizer.step else [*roots, vars(self)]
 
     def _moved(self, index: int, p, g, coefficients, names):
         new = np.empty_like(p, order="C")
@@ -331,6 +373,10 @@ class Optimizer:
         return "\n".join([f"{type(self).__name__}(", *lines, ")"])
 
 
+def _count(state: dict[str, Any]) -> None:
+    state["step"] += 1
+
+
 def _as_groups(params, kind: str) -> list[Mapping[str, Any]]:
     if isinstance(params, Tensor | Mapping) or not isinstance(params, Iterable):
         came = "one" if isinstance(params, Tensor | Mapping) else f"a {type(params).__name__}"
@@ -356,7 +402,7 @@ def _as_arrays(coefficients, p) -> tuple:
     return tuple([None if c is None else as_scalar(max(c, least) if c > 0 else c) for c in coefficients])
 
 
-@cache
+@functools.cache
 def _least(dtype) -> float:
     return float(np.finfo(dtype).smallest_subnormal)
 

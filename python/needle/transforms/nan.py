@@ -91,7 +91,7 @@ class _Hunt:
         if node.level:  # a box of a transform: the calls on what it carries are seen by themselves
             return
         if node.requires_grad:
-            self.lines[id(node)] = op, _user_line()
+            self.lines[id(node)] = op, user_line()
         if all(self._fine(array) for array in _arrays(node)):
             return
         if is_quiet():
@@ -114,19 +114,19 @@ class _Hunt:
         dtype = {"dtype": array.dtype}
         if forward is None:
             hint = _FORWARD.get(type(op).__name__, _OVERFLOW).format(**dtype)
-            return f"{op.title()} made {what}\n  in {_user_line()}\nUsually: {hint}"
+            return f"{op.title()} made {what}\n  in {user_line()}\nUsually: {hint}"
         name = type(forward.op).__name__
         hint = _BACKWARD.get(name, _OVERFLOW).format(**dtype)
         return (
             f"going backward, the gradient rule of {forward.op.title()} made {what}\n"
             f"  {forward.op.title()} was called in {self._line_of(forward)}\n"
-            f"  the backward pass was begun in {_user_line()}\nUsually: {hint}"
+            f"  the backward pass was begun in {user_line()}\nUsually: {hint}"
         )
 
     def _brought(self, op: Op, inputs: tuple, i: int) -> str:
         array = next(array for array in _arrays(inputs[i]) if not self._fine(array))
         forward = _rule_running()
-        where = f"{op.title()} was called in {_user_line()}"
+        where = f"{op.title()} was called in {user_line()}"
         if forward is not None:
             where = (
                 f"it came up going backward, in the gradient rule of {forward.op.title()}, called in "
@@ -166,7 +166,7 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _user_line() -> str:
+def user_line() -> str:
     """The first line outside of needle and NumPy on the way up: file, line number and text."""
     for frame in _frames():
         file = frame.f_code.co_filename

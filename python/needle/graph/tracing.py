@@ -1,0 +1,47 @@
+"""Whether a function is being traced, for the floors below the one that traces.
+
+A trace puts recording arrays in place of NumPy's, and ops compute with them as with any array.  What a computation
+draws, counts and keeps beside arrays it must be told of: `tracing()` is the trace that wants to know, or None.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+
+class Trace(Protocol):
+    """What floors below may ask of a trace."""
+
+    def compute(self, op, arrays: list) -> Any:
+        """What `op.compute(*arrays)` gives, some of the arrays being recorded."""
+
+    def numbers(self, make: Callable[[], tuple]) -> tuple:
+        """Numbers that each call of the program makes anew: `make()` gives a tuple of 0-d arrays and Nones."""
+
+    def state(self, holder: dict, name: str, zeros: Callable[[], Any]) -> Any:
+        """The array `holder[name]` (`zeros()` if there is none), to be written into, for good when the call is over."""
+
+    def change(self, holder: dict, effect: Callable[[], None]) -> None:
+        """`effect()` changes entries of `holder` that are no arrays: now, and at each call of the program."""
+
+    def check(self, function: Callable[[], Any]) -> None:
+        """A call for which `function()` gives something else than now is to be traced again."""
+
+
+_trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def tracing() -> Trace | None:
+    """The trace that is going on in this thread, if any."""
+    return _trace.get()
+
+
+@contextmanager
+def traced_by(trace: Trace | None) -> Iterator[None]:
+    """A block that `trace` records; with None, one that nothing does."""
+    token = _trace.set(trace)
+    try:
+        yield
+    finally:
+        _trace.reset(token)

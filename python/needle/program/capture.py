@@ -1,0 +1,391 @@
+"""Capture: one run of a function on traced arrays, after which everything is as it was before.
+
+What the function did is a program (ir.py) and a list of effects: Tensors that hold other values or other gradients
+afterwards, counters that moved on.  The run itself changes nothing.  Parameters, gradients, the optimizer's state and
+the state of all random generators are put back, whether it ends well or with an error, so that the program can do it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import init
+from ..graph import (
+    Node,
+    Tensor,
+    TensorTuple,
+    WeakNode,
+    is_recording,
+    linked_handle,
+    new_handle,
+    observing,
+    special,
+    traced_by,
+)
+from ..transforms.nan import user_line
+from ..transforms.trees import Tree
+from .ir import Program, Var
+from .recording import Recorder, Traced
+from .roots import Roots, rebuilt
+
+
+@dataclass
+class Capture:
+    """What one run of a function was found to do.
+
+    Attributes:
+        program: its outputs are first the results, then what the effects store.
+        sources: where each of its inputs comes from.
+        out: the tree of what the function returned, with a `Result` in place of each traced value.
+        stores: what becomes of the other outputs.
+        script: functions to call before the program runs, in order; some give inputs.
+        checks: (function, value) pairs: where the function gives another value, the call is traced again.
+        recording: whether gradients were being recorded, outside.
+        draws: whether random numbers are drawn.
+        tensors_came: whether an argument holds a Tensor: without one, results are NumPy's.
+    """
+
+    roots: Roots
+    program: Program
+    sources: list[Source]
+    out: Tree
+    results: list[Any]
+    stores: list[Store]
+    script: list[Callable[[], Any]]
+    checks: list[tuple[Callable[[], Any], Any]]
+    recording: bool
+    draws: bool
+    tensors_came: bool
+
+
+@dataclass
+class Source:
+    """Where an input of a program comes from.
+
+    `kind` is "tensor" (the array of the Tensor that `at` finds), "gradient" (that of its `.grad`), "array" (what `at`
+    finds), "number" (the same, as an array of `dtype`), "state" (an array that `holder` keeps under `at`, in which the
+    program may write) or "host" (item `place` of what step `at` of the script gives).
+    """
+
+    kind: str
+    at: Any
+    dtype: np.dtype | None = None
+    holder: dict | None = None
+    zeros: Callable[[], Any] | None = None
+    place: int = 0
+
+
+@dataclass
+class Store:
+    """What becomes of an output of a program: `kind` is "value", "gradient" (of the Tensor that `at` finds; None for a
+    gradient that is gone)."""
+
+    kind: str
+    at: str
+    output: int | None
+    requires_grad: bool = False
+
+
+@dataclass
+class Result:
+    """Stands for output `output` in what a function returned: as a Tensor, or as an array (`"array"`)."""
+
+    output: int
+    kind: str
+    requires_grad: bool
+
+
+class Session(Recorder):
+    """A Recorder that keeps account of what lies outside of arrays: state, counters, random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__(user_line)
+        self.sources: list[Source] = []
+        self.script: list[Callable[[], Any]] = []
+        self.checks: list[tuple[Callable[[], Any], Any]] = []
+        self.states: dict[tuple[int, str], tuple[Traced, Var]] = {}  # with what they held at first
+        self.draws = False
+        self._snapshots: dict[int, tuple[dict, dict]] = {}
+        self._random: list = []
+
+    def bring(self, value, name: str, source: Source) -> Traced:
+        """A traced array that each call brings from `source`."""
+        self.sources.append(source)
+        return self.input(np.asarray(value), name)
+
+    # What the floors below ask of a trace (graph/tracing.py)
+
+    def compute(self, op, arrays):
+        if not any(isinstance(array, Traced) or type(array) is tuple for array in arrays):
+            return op.compute(*arrays)
+        mark = len(self.instructions)
+        try:
+            return op.compute(*arrays)
+        except Exception:
+            # Something in it does not go through NumPy's protocols, or asks for values: one opaque instruction
+            del self.instructions[mark:]
+            with traced_by(None):
+                return self.call(op.compute, tuple(arrays))
+
+    def numbers(self, make):
+        values = make()
+        self.check(lambda: [value is None for value in make()])
+        step = len(self.script)
+        self.script.append(make)
+        return tuple(
+            [
+                None if value is None else self.bring(value, "number", Source("host", step, place=place))
+                for place, value in enumerate(values)
+            ]
+        )
+
+    def check(self, function):
+        self.checks.append((function, function()))
+
+    def state(self, holder, name, zeros):
+        found = self.states.get((id(holder), name))
+        if found is None:
+            value = holder[name] if name in holder else zeros()
+            traced = self.bring(value, name, Source("state", name, holder=holder, zeros=zeros))
+            self.check(lambda: _kind_of(holder.get(name, value)))
+            found = self.states[id(holder), name] = traced, traced.current
+        return found[0]
+
+    def change(self, holder, effect):
+        self._snapshots.setdefault(id(holder), (holder, dict(holder)))
+        self.script.append(effect)
+        effect()
+
+    # Random numbers
+
+    def drawn(self, outer, make, shape):
+        """What `init` calls for a draw (see `init.drawing`)."""
+        self.require_only_draws()
+        traced = self.draw(lambda: outer(make, shape).node.data)
+        self.draws, self._random = True, _fingerprint()
+        return linked_handle(Node(None, (), traced, False))
+
+    def require_only_draws(self) -> None:
+        """Refuse random numbers that were drawn without the trace being told."""
+        if self._random != _fingerprint():
+            raise RuntimeError(
+                "random numbers were drawn under jit that the program cannot draw again (by numpy.random, or a method "
+                f"of a Generator), before\n  {user_line()}\nUse needle.init.rand, randn or randb, with generator= for "
+                "a Generator of its own, or draw outside and pass them as an argument"
+            )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The block in which the function runs: what it draws and counts is undone at its end."""
+        state = init.random_state()
+        self._random = _fingerprint()
+        try:
+            with special(), traced_by(self), init.drawing(self.drawn):
+                yield
+                self.require_only_draws()
+        finally:
+            init.set_random_state(state)
+            for holder, snapshot in self._snapshots.values():
+                holder.clear()
+                holder.update(snapshot)
+
+
+def _kind_of(array):
+    return array.shape, array.dtype
+
+
+def _fingerprint() -> list:
+    """Something that differs once random numbers have been drawn."""
+    states = [value if link is None else tuple(value.values()) for link, value in init.random_state()]
+    return [(keys[:3].tolist(), position, has_gauss, gauss) for _, keys, position, has_gauss, gauss in states]
+
+
+class _Gradients:
+    """Stands for `Tensor.grad` while a function is traced in this thread: which gradients are read before they are
+    written, of the Tensors known beforehand?"""
+
+    def __init__(self, slot, known) -> None:
+        self.slot, self.known, self.thread = slot, known, threading.get_ident()
+        self.read: set[Tensor] = set()
+        self.written: set[Tensor] = set()
+
+    def _is_mine(self, tensor) -> bool:
+        return tensor in self.known and threading.get_ident() == self.thread
+
+    def __get__(self, tensor, owner=None):
+        if tensor is None:
+            return self.slot
+        if self._is_mine(tensor) and tensor not in self.written:
+            self.read.add(tensor)
+        return self.slot.__get__(tensor, owner)
+
+    def __set__(self, tensor, value):
+        if self._is_mine(tensor):
+            self.written.add(tensor)
+        self.slot.__set__(tensor, value)
+
+
+_grad_lock = threading.RLock()  # one trace at a time: it watches over `Tensor.grad`
+_grad_slot = Tensor.__dict__["grad"]
+
+
+@contextmanager
+def _watching_gradients(known) -> Iterator[_Gradients]:
+    with _grad_lock:
+        before = Tensor.__dict__["grad"]
+        watch = _Gradients(_grad_slot, known)
+        setattr(Tensor, "grad", watch)  # noqa: B010
+        try:
+            yield watch
+        finally:
+            setattr(Tensor, "grad", before)  # noqa: B010
+
+
+class Followed(Exception):
+    """A value that a function reaches belongs to another transform."""
+
+
+def capture(fun: Callable, args: tuple, kwargs: dict, static: Callable[[tuple], bool], name: str) -> Capture:
+    """Run `fun` once on traced arrays in place of all that it reaches."""
+    held: list[Tensor] = []
+    while True:
+        found, hidden = _captured(fun, args, kwargs, static, name, held)
+        if not hidden:
+            return found
+        held += hidden  # Tensors that no path leads to, and that outlived the run: followed by themselves
+
+
+def _captured(fun, args, kwargs, static, name, held) -> tuple[Capture, list[Tensor]]:
+    roots = Roots(fun, args, kwargs, static, held)
+    session = Session()
+    before = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
+    inside: dict[Tensor, Node] = {}
+    for tensor, at in roots.tensors.items():
+        node = tensor.node
+        if node.level or node.holds_tuple():
+            raise Followed
+        traced = session.bring(node.data, _readable(at), Source("tensor", at))
+        tensor._move(Node(None, (), traced, node.requires_grad))
+        inside[tensor] = tensor.node
+    for array, at in roots.arrays.values():
+        session.stand_in(array, session.bring(array, _readable(at), Source("array", at)))
+    gradients: dict[Tensor, Tensor] = {}
+    for tensor, (_, grad) in before.items():
+        if isinstance(grad, Tensor) and not grad.node.level and not grad.node.holds_tuple():
+            traced = session.bring(grad.node.data, "grad", Source("gradient", roots.tensors[tensor]))
+            gradients[tensor] = new_handle(Node(None, (), traced, False))
+            _grad_slot.__set__(tensor, gradients[tensor])
+    numbers = {path: new_handle(_number(session, value, at)) for path, at, value in roots.numbers}
+    unknown: dict[Node, Callable[[], Any]] = {}  # with their links to the Tensors on them
+
+    def look(op, inputs, node) -> None:
+        for source in inputs:
+            if source.op is None and source._handle is not None and not isinstance(source.data, (Traced, tuple)):
+                unknown[source] = source._handle
+
+    try:
+        with _watching_gradients(before) as watch, session.running(), observing(look):
+            inner_args, inner_kwargs = rebuilt(args, numbers), rebuilt(kwargs, numbers)
+            tree = Tree(fun(*inner_args, **inner_kwargs))
+            del inner_args, inner_kwargs
+        outputs: list[Var] = []
+        results = [_result(session, value, roots, outputs) for value in tree.leaves]
+        tree.leaves = []
+        after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in before}
+    finally:
+        for tensor, (node, grad) in before.items():
+            tensor.node = node
+            _grad_slot.__set__(tensor, grad)
+    stores = [
+        store
+        for tensor, at in roots.tensors.items()
+        for store in _stores_of(session, tensor, at, inside[tensor], after[tensor], gradients.get(tensor), outputs)
+    ]
+    in_place = {}
+    for traced, var in session.states.values():
+        if traced.current is not var:
+            in_place[_output(session, traced, outputs)] = var
+    program = Program(session.inputs, session.instructions, outputs, in_place)
+    for tensor in watch.read:
+        roots.require_gradient(roots.tensors[tensor], before[tensor][1])
+    session.active = False
+    alive = [handle_of() for handle_of in unknown.values() if handle_of() is not None]
+    hidden = [tensor for tensor in alive if tensor not in before]
+    capture = Capture(
+        roots,
+        program,
+        session.sources,
+        tree,
+        results,
+        stores,
+        session.script,
+        session.checks,
+        is_recording(),
+        session.draws,
+        any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
+    )
+    return capture, hidden
+
+
+def _number(session: Session, value, at: str) -> Node:
+    """The node that stands for a number or array among the arguments."""
+    array = np.array(value)
+    traced = session.bring(array, _readable(at), Source("number", at, array.dtype))
+    kind = Node if isinstance(value, (np.ndarray, np.generic)) else WeakNode
+    return kind(None, (), traced, False)
+
+
+def _readable(at: str) -> str:
+    """A name for an input, from the expression that finds it."""
+    return at if at.isidentifier() else "x"
+
+
+def _output(session: Session, array, outputs: list[Var]) -> int:
+    outputs.append(session.var(array))
+    return len(outputs) - 1
+
+
+def _result(session: Session, value, roots: Roots, outputs: list[Var]):
+    """What stands for a leaf of what the function returned."""
+    if isinstance(value, Traced):
+        return Result(_output(session, value, outputs), "array", False)
+    if isinstance(value, TensorTuple):
+        requires_grad = value.node.requires_grad
+        return [Result(_output(session, item, outputs), "item", requires_grad) for item in value.node.data]
+    if not isinstance(value, Tensor):
+        return value
+    if value in roots.tensors:
+        return Given(roots.tensors[value])
+    if value.node.level:
+        raise RuntimeError("a jitted function returned a value from inside another transform")
+    return Result(_output(session, value.node.data, outputs), "tensor", value.node.requires_grad)
+
+
+@dataclass
+class Given:
+    """Stands for a Tensor that was there before the call, and that the function returned: `at` finds it."""
+
+    at: str
+
+
+def _stores_of(session, tensor, at, node, after, grad, outputs) -> list[Store]:
+    """What a call changes of one Tensor, which held `node` and `grad` at first and `after` in the end."""
+    stores = []
+    node_after, grad_after = after
+    if node_after is not node:
+        if node_after.level:
+            raise RuntimeError("a jitted function stored a value from inside another transform in a Tensor outside")
+        output = _output(session, node_after.data, outputs)
+        stores.append(Store("value", at, output, node_after.requires_grad))
+    if grad_after is not grad:
+        if grad_after is None:
+            stores.append(Store("gradient", at, None))
+        else:
+            stores.append(Store("gradient", at, _output(session, grad_after.node.data, outputs)))
+    return stores

@@ -1,0 +1,328 @@
+"""What an instruction of a program can do: one class for each kind of function, arrays in, arrays out.
+
+The passes read off a function what they need to know: whether it works element by element, whether its result lies in
+the memory of its input, whether two calls give the same.  Whatever has no kind of its own is a `Call`, of which nothing
+is known and nothing assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .ir import interpret
+
+
+class Function:
+    """One function of arrays.  Called, it computes, in new memory or in that of its inputs."""
+
+    elementwise = False  # each element of the result is a function of those elements of the inputs that broadcasting
+    # puts beside it, and the result has exactly the broadcast shape
+    view = False  # the result lies in the memory of the first input, whose elements it shows in another way
+    several = False  # the result is a tuple of arrays
+    pure = True  # two calls on the same arrays give the same, and nothing else happens
+    may_alias = False  # nobody knows whether the result lies in the memory of an input
+
+    __slots__ = ()
+
+    def __call__(self, *arrays):
+        raise NotImplementedError
+
+    def key(self) -> Any:
+        """Something hashable that is equal for functions that compute the same; None if there is no telling."""
+        return (type(self), *[_hashable(getattr(self, name)) for name in self._names()])
+
+    def source(self, inputs: list[str], constant: Callable[[Any], str]) -> str:
+        """The call as Python source.  `constant(value)` names an object that the source needs and cannot spell."""
+        return f"{constant(self)}({', '.join(inputs)})"
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for base in reversed(cls.__mro__) for name in getattr(base, "__slots__", ())]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names())
+        return f"{type(self).__name__}({shown})"
+
+
+def _hashable(value):
+    if isinstance(value, slice):
+        return ("slice", value.start, value.stop, value.step)
+    if isinstance(value, tuple):
+        return tuple([_hashable(item) for item in value])
+    if isinstance(value, float):
+        return ("float", value.hex())  # -0.0 is not 0.0, and nan is nan
+    return value if value.__hash__ is not None else ("id", id(value))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Element by element
+
+
+class Ufunc(Function):
+    """A NumPy ufunc with one result.  `dtype` is that of its loop where the call asked for one."""
+
+    elementwise = True
+    __slots__ = ("ufunc", "dtype")
+
+    def __init__(self, ufunc: np.ufunc, dtype=None):
+        self.ufunc, self.dtype = ufunc, None if dtype is None else np.dtype(dtype)
+
+    def __call__(self, *arrays, out=None):
+        if self.dtype is None:
+            return self.ufunc(*arrays, out=out)
+        return self.ufunc(*arrays, out=out, dtype=self.dtype)
+
+
+class Cast(Function):
+    """`a.astype(dtype)`"""
+
+    elementwise = True
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+
+    def __call__(self, a):
+        return a.astype(self.dtype)
+
+
+class Where(Function):
+    """`numpy.where(condition, a, b)`"""
+
+    elementwise = True
+    __slots__ = ()
+
+    def __call__(self, condition, a, b):
+        return np.where(condition, a, b)
+
+
+class Copy(Function):
+    """The same numbers in memory of their own, in C order."""
+
+    elementwise = True
+    __slots__ = ()
+
+    def __call__(self, a):
+        return np.array(a, order="C")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Views
+
+
+class Reshape(Function):
+    """The same elements in another shape.  A view where the memory allows it."""
+
+    view = True
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = tuple(shape)
+
+    def __call__(self, a):
+        return a.reshape(self.shape)
+
+    def put_back(self, base: tuple[int, ...]):
+        """The function (of the base, and of this view's new value) that gives the base's new value."""
+        return OnlyNew(Reshape(base))
+
+
+class Transpose(Function):
+    """Axes in another order."""
+
+    view = True
+    __slots__ = ("axes",)
+
+    def __init__(self, axes: tuple[int, ...]):
+        self.axes = tuple(axes)
+
+    def __call__(self, a):
+        return a.transpose(self.axes)
+
+    def put_back(self, base):
+        return OnlyNew(Transpose(tuple(int(i) for i in np.argsort(self.axes))))
+
+
+class Index(Function):
+    """`a[key]`, with a key of whole numbers, slices, None and Ellipsis."""
+
+    view = True
+    __slots__ = ("key_",)
+
+    def __init__(self, key):
+        self.key_ = key
+
+    def __call__(self, a):
+        return a[self.key_ if type(self.key_) is not tuple or self.key_ else ...]
+
+    def put_back(self, base):
+        return Assign(self.key_)
+
+
+class BroadcastTo(Function):
+    """The same elements, repeated."""
+
+    view = True
+    __slots__ = ("shape",)
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.shape = tuple(shape)
+
+    def __call__(self, a):
+        return np.broadcast_to(a, self.shape)
+
+
+class OnlyNew:
+    """For `put_back`: the base's new value follows from that of the view alone, by `function`."""
+
+    def __init__(self, function: Function):
+        self.function = function
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The others
+
+
+class Reduce(Function):
+    """`ufunc.reduce` over `axis`, a tuple of axes ≥ 0."""
+
+    __slots__ = ("ufunc", "axis", "keepdims", "dtype", "initial")
+
+    def __init__(self, ufunc: np.ufunc, axis: tuple[int, ...], keepdims: bool = False, dtype=None, initial=None):
+        self.ufunc, self.axis, self.keepdims = ufunc, axis, keepdims
+        self.dtype, self.initial = None if dtype is None else np.dtype(dtype), initial
+
+    def __call__(self, a, out=None):
+        options = {} if self.initial is None else {"initial": self.initial}
+        return self.ufunc.reduce(a, self.axis, dtype=self.dtype, out=out, keepdims=self.keepdims, **options)
+
+
+class Matmul(Function):
+    """`numpy.matmul`"""
+
+    __slots__ = ()
+
+    def __call__(self, a, b, out=None):
+        return np.matmul(a, b, out=out)
+
+
+class Full(Function):
+    """One number everywhere."""
+
+    __slots__ = ("shape", "dtype", "value")
+
+    def __init__(self, shape, dtype, value):
+        self.shape, self.dtype, self.value = tuple(shape), np.dtype(dtype), value
+
+    def __call__(self):
+        return np.full(self.shape, self.value, self.dtype)
+
+
+class Assign(Function):
+    """The first input with `base[key] = value`, as a new array; the base may be overwritten by the planner."""
+
+    __slots__ = ("key_",)
+
+    def __init__(self, key):
+        self.key_ = key
+
+    def __call__(self, base, value):
+        new = np.array(base, order="C")
+        new[self.key_] = value
+        return new
+
+
+class Call(Function):
+    """Any function of NumPy or of an op, with its other arguments: `function(*args, **kwargs)`, arrays put in place.
+
+    `args` and `kwargs` hold `Hole(i)` where input i belongs, at any depth of tuples, lists and dicts.
+    """
+
+    may_alias = True
+    __slots__ = ("function", "args", "kwargs", "several")
+
+    def __init__(self, function: Callable, args: tuple, kwargs: dict | None = None, several: bool = False):
+        self.function, self.args, self.kwargs, self.several = function, args, kwargs or {}, several
+
+    def __call__(self, *arrays):
+        args = filled(self.args, arrays)
+        result = self.function(*args, **filled(self.kwargs, arrays))
+        return tuple(map(np.asarray, result)) if self.several else np.asarray(result)
+
+    def key(self):
+        try:
+            hash(key := (Call, self.function, _hashable(self.args), tuple(sorted(self.kwargs.items())), self.several))
+        except TypeError:
+            return None
+        return key
+
+    def __repr__(self) -> str:
+        return f"Call({getattr(self.function, '__qualname__', self.function)}, {self.args}, {self.kwargs})"
+
+
+class Hole:
+    """Where input `index` belongs among the arguments of a `Call`."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int):
+        self.index = index
+
+    def __eq__(self, other):
+        return isinstance(other, Hole) and other.index == self.index
+
+    def __hash__(self):
+        return hash((Hole, self.index))
+
+    def __repr__(self):
+        return f"#{self.index}"
+
+
+def filled(template, arrays):
+    """`template` with arrays in place of its holes."""
+    if isinstance(template, Hole):
+        return arrays[template.index]
+    if isinstance(template, tuple):
+        items = [filled(item, arrays) for item in template]
+        return type(template)(*items) if hasattr(template, "_fields") else tuple(items)
+    if isinstance(template, list):
+        return [filled(item, arrays) for item in template]
+    if isinstance(template, dict):
+        return {key: filled(item, arrays) for key, item in template.items()}
+    return template
+
+
+class Fused(Function):
+    """Several instructions as one: a program of its own, whose inputs are this instruction's inputs.
+
+    Its instructions work element by element, or reduce what such have made; none of what lies between them needs
+    memory outside of a block.
+    """
+
+    several = True
+    __slots__ = ("body",)
+
+    def __init__(self, body):
+        self.body = body  # an ir.Program
+
+    def __call__(self, *arrays):
+        return tuple(interpret(self.body, arrays))
+
+    def key(self):
+        return None
+
+
+class Draw(Function):
+    """Random numbers: `make()` draws them.  Runs at each call, in its turn."""
+
+    pure = False
+    __slots__ = ("make",)
+
+    def __init__(self, make: Callable):
+        self.make = make
+
+    def __call__(self):
+        return self.make()

@@ -1,0 +1,749 @@
+"""Recording: arrays that stand in for NumPy's, compute as they do, and write down what was computed.
+
+A trace hands a function `Traced` arrays in place of its own.  NumPy's protocols bring every call on them here, so ops,
+adjoints, transforms and optimizers run as they always do, and what they ask of NumPy becomes a program.  Each call is
+also carried out, on values of the trace's own, which is how shapes and dtypes are known.  The values are given to
+nobody: to ask for one is an error, for a program must serve all values.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from ..graph import ValueUnknown
+from .functions import (
+    Assign,
+    BroadcastTo,
+    Call,
+    Cast,
+    Copy,
+    Draw,
+    Full,
+    Function,
+    Hole,
+    Index,
+    Matmul,
+    OnlyNew,
+    Reduce,
+    Reshape,
+    Transpose,
+    Ufunc,
+    Where,
+)
+from .ir import Constant, Input, Instruction, Var
+
+
+class ValueAsked(ValueUnknown):
+    """The value of a traced array was asked for."""
+
+
+class Recorder:
+    """The instructions of one trace, in the order in which they were called."""
+
+    def __init__(self, line: Callable[[], str] = lambda: ""):
+        self.instructions: list[Instruction] = []
+        self.inputs: list[Input] = []
+        self.line = line
+        self.active = True
+        self._constants: dict[int, Var] = {}  # by the array's id, which the Constant keeps alive
+
+    def input(self, value: np.ndarray, name: str) -> Traced:
+        """A traced array that each call brings, of the shape and dtype of `value`."""
+        var = Input(value.shape, value.dtype, name)
+        self.inputs.append(var)
+        return Traced(self, var, np.array(value))
+
+    def constant(self, value) -> Var:
+        """The Var of an array that no call changes."""
+        array = np.asarray(value)
+        found = self._constants.get(id(array))
+        if found is None:
+            found = self._constants[id(array)] = Constant(array)
+        return found
+
+    def stand_in(self, array: np.ndarray, traced: Traced) -> None:
+        """From now on, where `array` is met, `traced` is meant."""
+        self._constants[id(array)] = traced.current
+
+    def emit(self, function: Function, inputs: list[Var], results: list[np.ndarray]) -> tuple[Var, ...]:
+        """Write an instruction down; `results` are what it gave just now."""
+        if not self.active:
+            raise RuntimeError(
+                "a value from inside a jitted function was used after the trace had ended; "
+                "return it from the function instead of storing it"
+            )
+        made = Instruction(function, inputs, [(array.shape, array.dtype) for array in results], self.line())
+        self.instructions.append(made)
+        return made.outputs
+
+    def record(self, function: Function, inputs: list[Var], value) -> Traced:
+        """An instruction with one result, which is `value` now."""
+        value = np.asarray(value)
+        (var,) = self.emit(function, inputs, [value])
+        return Traced(self, var, value)
+
+    def call(self, function: Callable, args: tuple, kwargs: dict | None = None):
+        """Call any function of arrays, as one instruction of which nothing more is known."""
+        inputs: list[Var] = []
+        values: list[np.ndarray] = []
+
+        def hollow(item):
+            if isinstance(item, (Traced, np.ndarray)):
+                inputs.append(self.var(item))
+                values.append(plain(item))
+                return Hole(len(inputs) - 1)
+            if isinstance(item, tuple):
+                items = [hollow(each) for each in item]
+                return type(item)(*items) if hasattr(item, "_fields") else tuple(items)
+            if isinstance(item, list):
+                return [hollow(each) for each in item]
+            if isinstance(item, dict):
+                return {key: hollow(each) for key, each in item.items()}
+            return item
+
+        args, kwargs = hollow(args), hollow(kwargs or {})
+        made = Call(function, args, kwargs)
+        with np.errstate(all="ignore"):
+            result = function(*plain(args, values), **plain(kwargs, values))
+        if isinstance(result, (tuple, list)):
+            made.several = True
+            arrays = [np.asarray(item) for item in result]
+            if any(array.dtype.kind not in "biufc" for array in arrays):
+                raise ValueAsked(f"{_name(function)} gives something that is not an array of numbers")
+            outputs = [Traced(self, var, array) for var, array in zip(self.emit(made, inputs, arrays), arrays)]
+            return type(result)(*outputs) if hasattr(result, "_fields") else type(result)(outputs)
+        array = np.asarray(result)
+        if array.dtype.kind not in "biufc":
+            raise ValueAsked(f"{_name(function)} gives something that is not an array of numbers")
+        return self.record(made, inputs, array)
+
+    def draw(self, make: Callable[[], np.ndarray]) -> Traced:
+        """Random numbers, made anew at each call of the program."""
+        return self.record(Draw(make), [], make())
+
+    def var(self, array) -> Var:
+        """The Var that an array or number has now."""
+        if isinstance(array, Traced):
+            if array.recorder is not self:
+                raise RuntimeError("a value of one trace was used in another; pass it as an argument")
+            return array.current
+        return self.constant(array)
+
+
+def plain(item, values: list | None = None):
+    """`item` with the trace's own values in place of traced arrays (or, of a template, in place of its holes)."""
+    if isinstance(item, Traced):
+        return item.value
+    if isinstance(item, Hole) and values is not None:
+        return values[item.index]
+    if isinstance(item, tuple):
+        items = [plain(each, values) for each in item]
+        return type(item)(*items) if hasattr(item, "_fields") else tuple(items)
+    if isinstance(item, list):
+        return [plain(each, values) for each in item]
+    if isinstance(item, dict):
+        return {key: plain(each, values) for key, each in item.items()}
+    return item
+
+
+def _name(function) -> str:
+    return getattr(function, "__name__", repr(function))
+
+
+def _asked(what: str):
+    def ask(self, *args, **kwargs):
+        raise ValueAsked(
+            f"{what} of a traced value was asked for, and under jit there is none yet: choose with needle.where or "
+            "needle.cond, make the argument that it follows from static (static_argnums), or return it"
+        )
+
+    return ask
+
+
+class Traced(NDArrayOperatorsMixin):
+    """An array under trace: shape and dtype are known, the numbers are not given.
+
+    It can be written into.  `var` is what it holds now.  One that was got from another as a view follows what is
+    written into that, and what is written into it goes on to there.
+    """
+
+    __slots__ = ("_base", "_seen", "_stamp", "_var", "_via", "recorder", "value")
+
+    def __init__(self, recorder: Recorder, var: Var, value: np.ndarray, base: Traced | None = None, via=None):
+        self.recorder, self._var, self.value = recorder, var, value
+        self._base, self._via = base, via
+        self._stamp = 0  # how often this array was written into
+        self._seen = base._root()._stamp if base is not None else 0
+
+    # What it holds
+
+    def _root(self) -> Traced:
+        array = self
+        while array._base is not None:
+            array = array._base
+        return array
+
+    @property
+    def current(self) -> Var:
+        base = self._base
+        if base is not None and self._seen != (stamp := self._root()._stamp):
+            (self._var,) = self.recorder.emit(self._via, [base.current], [self.value])
+            self._seen = stamp
+        return self._var
+
+    def _store(self, var: Var) -> None:
+        """Let the whole array hold `var`, of its shape and dtype (the value has been written already)."""
+        if self._base is None:
+            self._var = var
+            self._stamp += 1
+            return
+        if isinstance(self._via, BroadcastTo):
+            raise ValueError("assignment destination is read-only")
+        function = self._via.put_back(self._base.shape)
+        inputs = [self._base.current, var]
+        if isinstance(function, OnlyNew):
+            function, inputs = function.function, [var]
+        (made,) = self.recorder.emit(function, inputs, [self._base.value])
+        self._base._store(made)
+        self._var, self._seen = var, self._root()._stamp
+
+    def _write(self, array, casting: Any = "same_kind") -> None:
+        """`self[...] = array`"""
+        np.copyto(self.value, plain(array), casting=casting)
+        self._store(self._fitted(array).current)
+
+    def _fitted(self, array) -> Traced:
+        """`array` in this array's dtype and shape."""
+        recorder = self.recorder
+        fitted = array if isinstance(array, Traced) else Traced(recorder, recorder.constant(array), np.asarray(array))
+        if fitted.dtype != self.dtype:
+            fitted = fitted.astype(self.dtype)
+        if fitted.shape != self.shape:
+            extra = fitted.ndim - self.ndim
+            if extra > 0:
+                fitted = fitted.reshape(fitted.shape[extra:])
+            fitted = fitted._view(BroadcastTo(self.shape))
+        return fitted
+
+    def _view(self, function: Function) -> Traced:
+        value = function(self.value)
+        (var,) = self.recorder.emit(function, [self.current], [value])
+        if np.may_share_memory(value, self.value):
+            return Traced(self.recorder, var, value, self, function)
+        return Traced(self.recorder, var, value)
+
+    # What may be asked
+
+    shape = property(lambda self: self.value.shape)
+    dtype = property(lambda self: self.value.dtype)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+    nbytes = property(lambda self: self.value.nbytes)
+    itemsize = property(lambda self: self.value.itemsize)
+    strides = property(lambda self: self.value.strides)
+    flags = property(lambda self: self.value.flags)
+    base = property(lambda self: self._base)
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self):
+        if not self.ndim:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __repr__(self) -> str:
+        return f"<traced {self.dtype}{list(self.shape)}>"
+
+    def __format__(self, spec: str) -> str:
+        if spec:
+            _asked("the text")(self)
+        return repr(self)
+
+    __bool__ = _asked("the truth")
+    __int__ = __index__ = _asked("the whole number")
+    __float__ = __complex__ = _asked("the number")
+    __array__ = __array_interface__ = __contains__ = _asked("the value")
+    item = tolist = tobytes = dump = dumps = tofile = _asked("the value")
+    __hash__ = object.__hash__
+
+    @property  # what asks for it asks for memory
+    def data(self):
+        return _asked("the memory")(self)
+
+    @property
+    def ctypes(self):
+        return _asked("the memory")(self)
+
+    # Protocols
+
+    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        if method == "at":
+            return _at(self.recorder, ufunc, *inputs)
+        if any(not isinstance(x, (Traced, np.ndarray, np.generic, int, float, complex)) for x in inputs):
+            return NotImplemented
+        outs = out or ()
+        if any(each is not None and not isinstance(each, Traced) for each in outs):
+            raise ValueAsked("out= of a traced call is an array of NumPy's own; make it with numpy.empty_like(x)")
+        recorder = self.recorder
+        simple = method == "__call__" and ufunc.nout == 1 and kwargs.keys() <= {"dtype", "casting"}
+        if simple and ufunc is not np.matmul and ufunc.signature is None:
+            result = self._elementwise(ufunc, inputs, kwargs)
+        elif simple and ufunc is np.matmul and not kwargs and all(not isinstance(x, (int, float)) for x in inputs):
+            with np.errstate(all="ignore"):
+                value = np.matmul(*[plain(x) for x in inputs])
+            result = recorder.record(Matmul(), [recorder.var(x) for x in inputs], value)
+        elif method == "reduce" and kwargs.get("where", True) is True:
+            result = self._reduce(ufunc, *inputs, **kwargs)
+        else:
+            if outs and kwargs.get("where", True) is not True:
+                return self._masked(ufunc, inputs, outs, **kwargs)
+            result = recorder.call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
+        if not outs:
+            return result
+        results = result if isinstance(result, tuple) else (result,)
+        for target, made in zip(outs, results):
+            if target is not None:
+                target._write(made)
+        given = tuple([made if target is None else target for target, made in zip(outs, results)])
+        return given if ufunc.nout > 1 else given[0]
+
+    def _elementwise(self, ufunc, inputs, kwargs) -> Traced:
+        values = [plain(x) for x in inputs]
+        with np.errstate(all="ignore"):
+            value = np.asarray(ufunc(*values, **kwargs))
+        recorder = self.recorder
+        operands = [*inputs]
+        if any(not isinstance(x, (Traced, np.ndarray)) for x in inputs):  # numbers: constants in the loop's own dtype
+            dtypes = [type(v) if type(v) in (int, float, complex) else np.asarray(v).dtype for v in values]
+            loop = ufunc.resolve_dtypes((*dtypes, None))
+            for i, (x, v) in enumerate(zip(inputs, values)):
+                if not isinstance(x, (Traced, np.ndarray)):
+                    operands[i] = np.asarray(v, loop[i] if "dtype" not in kwargs else value.dtype)
+        function = Ufunc(ufunc, kwargs.get("dtype"))
+        return recorder.record(function, [recorder.var(x) for x in operands], value)
+
+    def _reduce(self, ufunc, a, axis=0, dtype=None, keepdims=False, initial=np._NoValue, where=True) -> Traced:
+        given = {} if initial is np._NoValue or initial is None else {"initial": initial}
+        with np.errstate(all="ignore"):
+            value = np.asarray(ufunc.reduce(plain(a), axis, dtype=dtype, keepdims=keepdims, **given))
+        axes = range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        axes = tuple([operator.index(i) % a.ndim if a.ndim else 0 for i in axes])
+        if not a.ndim:
+            return self.recorder.call(ufunc.reduce, (a,), {"axis": axis, "dtype": dtype, "keepdims": keepdims, **given})
+        function = Reduce(ufunc, axes, bool(keepdims), dtype, given.get("initial"))
+        return self.recorder.record(function, [self.recorder.var(a)], value)
+
+    def _masked(self, ufunc, inputs, outs, where, **kwargs):
+        results = self.recorder.call(ufunc, inputs, kwargs)
+        results = results if isinstance(results, tuple) else (results,)
+        for target, made in zip(outs, results):
+            target._write(np.where(where, made, target))
+        return outs if ufunc.nout > 1 else outs[0]
+
+    def __array_function__(self, function, types, args, kwargs):
+        rule = _FUNCTIONS.get(function)
+        if rule is not None:
+            return rule(*args, **kwargs)
+        kwargs = dict(kwargs)
+        out = kwargs.pop("out", None)
+        recorder = next(item.recorder for item in _traced_in((args, kwargs, out)))
+        result = recorder.call(function, args, kwargs)
+        if out is None:
+            return result
+        if not isinstance(out, Traced):
+            raise ValueAsked("out= of a traced call is an array of NumPy's own; make it with numpy.empty_like(x)")
+        out._write(result, "unsafe")
+        return out
+
+    # Indexing
+
+    def __getitem__(self, key) -> Traced:
+        if _is_basic(key):
+            return self._view(Index(key))
+        return self.recorder.call(operator.getitem, (self, key))
+
+    def __setitem__(self, key, value) -> None:
+        recorder = self.recorder
+        if _is_basic(key):
+            part = self._view(Index(key))
+            if part._base is None:  # a single element, or nothing: no view
+                self.value[key] = plain(value)
+                made = recorder.emit(Assign(key), [self.current, part._fitted(value).current], [self.value])
+                self._store(made[0])
+            else:
+                part._write(value, "unsafe")
+            return
+        made = recorder.call(_assigned, (self, key, value))
+        np.copyto(self.value, made.value)
+        self._store(made.current)
+
+    # Methods, as NumPy has them
+
+    @property
+    def T(self) -> Traced:
+        return self.transpose()
+
+    @property
+    def mT(self) -> Traced:
+        return self.swapaxes(-1, -2)
+
+    @property
+    def real(self) -> Traced:
+        return np.real(self)
+
+    @property
+    def imag(self) -> Traced:
+        return np.imag(self)
+
+    def reshape(self, *shape, order="C", copy=None) -> Traced:
+        shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
+        if order not in ("C", "K"):
+            return self.recorder.call(np.reshape, (self, tuple(shape)), {"order": order})
+        return self._view(Reshape(_lengths(self, shape)))
+
+    def ravel(self, order="C") -> Traced:
+        return self.reshape(-1, order="C" if order == "K" else order)
+
+    def flatten(self, order="C") -> Traced:
+        return self.ravel(order).copy()
+
+    def transpose(self, *axes) -> Traced:
+        if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
+            axes = axes[0]
+        if not axes:
+            axes = tuple(range(self.ndim)[::-1])
+        if len(axes) != self.ndim:
+            raise ValueError("axes don't match array")
+        return self._view(Transpose(tuple([operator.index(i) % self.ndim for i in axes])))
+
+    def swapaxes(self, a, b) -> Traced:
+        axes = list(range(self.ndim))
+        axes[a], axes[b] = axes[b], axes[a]
+        return self.transpose(axes)
+
+    def squeeze(self, axis=None) -> Traced:
+        return self.reshape(np.squeeze(self.value, axis).shape)
+
+    def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True) -> Traced:
+        with np.errstate(all="ignore"):
+            value = self.value.astype(dtype, casting=casting)
+        if value.dtype == self.dtype:
+            return self.copy() if copy else self
+        return self.recorder.record(Cast(value.dtype), [self.current], value)
+
+    def copy(self, order="C") -> Traced:
+        return self.recorder.record(Copy(), [self.current], self.value.copy())
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo) -> Traced:
+        return self.copy()
+
+    def view(self, dtype=None, type=None) -> Traced:
+        if dtype is None or (isinstance(dtype, __builtins_type) and issubclass(dtype, np.ndarray)):
+            return self._view(Index(...))
+        return self.recorder.call(np.ndarray.view, (self, dtype))
+
+    def fill(self, value) -> None:
+        self[...] = value
+
+    def sort(self, axis=-1, **kwargs) -> None:
+        self[...] = np.sort(self, axis, **kwargs)
+
+    def partition(self, kth, axis=-1, **kwargs) -> None:
+        self[...] = np.partition(self, kth, axis, **kwargs)
+
+    def sum(self, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True):
+        return np.sum(self, axis, dtype, out, keepdims, initial, where)
+
+    def conj(self):
+        return np.conjugate(self)
+
+    conjugate = conj
+
+
+__builtins_type = type
+
+
+def _method(name: str):
+    function = getattr(np, name)
+
+    def method(self, *args, **kwargs):
+        return function(self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _each in (
+    "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min nonzero "
+    "prod ptp put repeat round searchsorted std take trace var"
+).split():
+    setattr(Traced, _each, _method(_each))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# NumPy's functions that ask for no numbers, that are made of simpler ones, or that write into an argument
+
+
+def _traced_in(item):
+    if isinstance(item, Traced):
+        yield item
+    elif isinstance(item, (tuple, list)):
+        for each in item:
+            yield from _traced_in(each)
+    elif isinstance(item, dict):
+        yield from _traced_in(list(item.values()))
+
+
+def _is_basic(key) -> bool:
+    keys = key if isinstance(key, tuple) else (key,)
+    return all(
+        each is None
+        or each is ...
+        or (isinstance(each, (int, np.integer)) and not isinstance(each, (bool, np.bool_)))
+        or (isinstance(each, slice) and not any(isinstance(x, Traced) for x in (each.start, each.stop, each.step)))
+        for each in keys
+    )
+
+
+def _lengths(a: Traced, shape) -> tuple[int, ...]:
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    return (
+        np.ndarray(a.shape, np.int8, b"", 0, (0,) * a.ndim).reshape(shape).shape
+        if not a.size
+        else (np.broadcast_to(np.int8(0), a.shape).reshape(shape).shape if -1 in shape else _same_size(a, shape))
+    )
+
+
+def _same_size(a: Traced, shape) -> tuple[int, ...]:
+    shape = tuple([operator.index(n) for n in shape])
+    if np.prod(shape, dtype=object) != a.size:
+        raise ValueError(f"cannot reshape array of size {a.size} into shape {shape}")
+    return shape
+
+
+def _assigned(base, key, value):
+    new = np.array(base)
+    new[key] = value
+    return new
+
+
+def _at(recorder, ufunc, a, *rest) -> None:
+    def applied(a, *rest):
+        new = np.array(a)
+        ufunc.at(new, *rest)
+        return new
+
+    made = recorder.call(applied, (a, *rest))
+    np.copyto(a.value, made.value)
+    a._store(made.current)
+
+
+_FUNCTIONS: dict[Callable, Callable] = {}
+
+
+def _rule(*functions):
+    def register(rule):
+        for function in functions:
+            _FUNCTIONS[function] = rule
+        return rule
+
+    return register
+
+
+def _like(number):
+    def like(a, *args, dtype=None, order="K", subok=True, shape=None, device=None):
+        value = args[0] if number is None and args else number
+        dtype = a.dtype if dtype is None and not (number is not None and args) else dtype or args[0]
+        shape = a.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        recorder = a.recorder if isinstance(a, Traced) else value.recorder
+        if isinstance(value, (Traced, np.ndarray)):
+            target = recorder.record(Full(shape, dtype, 0), [], np.zeros(shape, dtype))
+            target[...] = value
+            return target
+        return recorder.record(Full(shape, dtype, value), [], np.full(shape, value, dtype))
+
+    return like
+
+
+_FUNCTIONS[np.zeros_like] = _FUNCTIONS[np.empty_like] = _like(0)
+_FUNCTIONS[np.ones_like] = _like(1)
+
+
+@_rule(np.full_like)
+def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, device=None):
+    return _like(None)(a, fill_value, dtype=dtype, shape=shape)
+
+
+@_rule(np.shape)
+def _shape(a):
+    return a.shape
+
+
+@_rule(np.ndim)
+def _ndim(a):
+    return a.ndim
+
+
+@_rule(np.size)
+def _size(a, axis=None):
+    return a.size if axis is None else a.shape[axis]
+
+
+@_rule(np.iscomplexobj)
+def _iscomplexobj(x):
+    return x.dtype.kind == "c"
+
+
+@_rule(np.isrealobj)
+def _isrealobj(x):
+    return x.dtype.kind != "c"
+
+
+@_rule(np.result_type)
+def _result_type(*args):
+    return np.result_type(*[plain(x) for x in args])
+
+
+@_rule(np.can_cast, np.common_type, np.min_scalar_type)
+def _of_dtypes(*args, **kwargs):
+    raise ValueAsked("a dtype that follows from values was asked for under jit")
+
+
+@_rule(np.may_share_memory, np.shares_memory)
+def _share(a, b, max_work=None):
+    return np.may_share_memory(plain(a), plain(b))
+
+
+@_rule(np.where)
+def _where(condition, *values):
+    if len(values) != 2:
+        raise ValueAsked(
+            "where(condition) alone gives a result whose shape follows from values, which jit cannot know; "
+            "use where(condition, a, b)"
+        )
+    args = (condition, *values)
+    recorder = next(_traced_in(args)).recorder
+    with np.errstate(all="ignore"):
+        value = np.where(*[plain(x) for x in args])
+    numbers = [x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x, value.dtype) for x in values]
+    return recorder.record(Where(), [recorder.var(x) for x in (condition, *numbers)], value)
+
+
+@_rule(np.reshape)
+def _reshape(a, /, shape, order="C", *, copy=None):
+    return a.reshape(shape, order=order)
+
+
+@_rule(np.ravel)
+def _ravel(a, order="C"):
+    return a.ravel(order)
+
+
+@_rule(np.transpose)
+def _transpose(a, axes=None):
+    return a.transpose() if axes is None else a.transpose(axes)
+
+
+@_rule(np.swapaxes)
+def _swapaxes(a, axis1, axis2):
+    return a.swapaxes(axis1, axis2)
+
+
+@_rule(np.moveaxis)
+def _moveaxis(a, source, destination):
+    order = np.moveaxis(np.empty((0,) * a.ndim + tuple(range(0))), source, destination) if not a.ndim else None
+    del order
+    source = (source,) if isinstance(source, (int, np.integer)) else source
+    destination = (destination,) if isinstance(destination, (int, np.integer)) else destination
+    source, destination = [i % a.ndim for i in source], [i % a.ndim for i in destination]
+    axes = [i for i in range(a.ndim) if i not in source]
+    for to, axis in sorted(zip(destination, source)):
+        axes.insert(to, axis)
+    return a.transpose(axes)
+
+
+@_rule(np.squeeze)
+def _squeeze(a, axis=None):
+    return a.squeeze(axis)
+
+
+@_rule(np.expand_dims)
+def _expand_dims(a, axis):
+    return a.reshape(np.expand_dims(np.broadcast_to(np.int8(0), a.shape), axis).shape)
+
+
+@_rule(np.broadcast_to)
+def _broadcast_to(array, shape, subok=False):
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    return array._view(BroadcastTo(shape))
+
+
+@_rule(np.copy)
+def _copy(a, order="K", subok=False):
+    return a.copy()
+
+
+@_rule(np.copyto)
+def _copyto(dst, src, casting="same_kind", where=True):
+    if where is not True:
+        src = np.where(where, src, dst)
+    dst._write(src, "unsafe")
+
+
+@_rule(np.sum)
+def _sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True):
+    return _reduced(np.add, a, axis, dtype, out, keepdims, initial, where)
+
+
+@_rule(np.prod)
+def _prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=1, where=True):
+    return _reduced(np.multiply, a, axis, dtype, out, keepdims, initial, where)
+
+
+@_rule(np.max, np.amax)
+def _max(a, axis=None, out=None, keepdims=False, initial=np._NoValue, where=True):
+    return _reduced(np.maximum, a, axis, None, out, keepdims, initial, where)
+
+
+@_rule(np.min, np.amin)
+def _min(a, axis=None, out=None, keepdims=False, initial=np._NoValue, where=True):
+    return _reduced(np.minimum, a, axis, None, out, keepdims, initial, where)
+
+
+@_rule(np.all)
+def _all(a, axis=None, out=None, keepdims=False, *, where=True):
+    return _reduced(np.logical_and, a, axis, None, out, keepdims, np._NoValue, where)
+
+
+@_rule(np.any)
+def _any(a, axis=None, out=None, keepdims=False, *, where=True):
+    return _reduced(np.logical_or, a, axis, None, out, keepdims, np._NoValue, where)
+
+
+def _reduced(ufunc, a, axis, dtype, out, keepdims, initial, where):
+    identity = {np.add: 0, np.multiply: 1}.get(ufunc)
+    given = {} if initial is np._NoValue or initial is None or initial == identity else {"initial": initial}
+    if where is not True:
+        given["where"] = where
+    return ufunc.reduce(a, axis, dtype=dtype, out=out, keepdims=bool(keepdims), **given)
+
+
+for _function in (np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.trim_zeros):
+
+    def _of_unknown_shape(*args, _name=_function.__name__, **kwargs):
+        raise ValueAsked(
+            f"{_name} gives a result whose shape follows from values, which jit cannot know: use where(mask, x, 0), "
+            "or call it outside of the jitted function"
+        )
+
+    _FUNCTIONS[_function] = _of_unknown_shape
