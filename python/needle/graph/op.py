@@ -36,6 +36,8 @@ class Op:
 
     differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
 
+    checks = False  # True if `compute` raises where the values will not do: under jit it runs even if unused
+
     def __init_subclass__(cls, **kwargs):
         """A class that gives the mathematics anew does not inherit an `array_tangent` that was the old one's."""
         super().__init_subclass__(**kwargs)

@@ -13,6 +13,8 @@ class WholeNumbers(Broadcasting, PiecewiseConstant):
 
     __slots__ = ("limit", "name", "layer")
 
+    checks = True
+
     def __init__(self, limit: int, name: str, layer: str):
         self.limit, self.name, self.layer = limit, name, layer
 

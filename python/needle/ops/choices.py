@@ -117,9 +117,9 @@ class Where(Elementwise):
     lanes = "own"
 
     def compute(self, condition, a, b):
-        if b.ndim == 0 and b.dtype == a.dtype and b.item() == 0:
+        if b.ndim == 0 and b.dtype == a.dtype and _is_zero(b):
             return _within(condition, a)
-        if a.ndim == 0 and b.dtype == a.dtype and a.item() == 0:
+        if a.ndim == 0 and b.dtype == a.dtype and _is_zero(a):
             return _within(np.logical_not(condition), b)
         return np.where(condition, a, b)
 
@@ -137,6 +137,10 @@ class Where(Elementwise):
 
     def taylor(self, node, condition, a, b):
         return [node, *[chosen(condition[0], *pair) for pair in zip(a[1:], b[1:])]]
+
+
+def _is_zero(number) -> bool:
+    return isinstance(number, np.ndarray) and number.item() == 0  # under jit there is none
 
 
 _WHOLE = {"e": np.int16, "f": np.int32, "d": np.int64}  # whole numbers of as many bits as a floating-point one

@@ -357,6 +357,8 @@ class WholeNumbers(Broadcasting, PiecewiseConstant):
 
     __slots__ = ("name",)
 
+    checks = True
+
     def __init__(self, name: str):
         self.name = name
 

@@ -203,6 +203,8 @@ class FullRank(OfMatrices, Linear):
 
     __slots__ = ("rcond",)
 
+    checks = True
+
     def __init__(self, rcond):
         self.rcond = rcond
 

@@ -95,6 +95,8 @@ class Regular(OfMatrices):
 
     __slots__ = ("pairs",)
 
+    checks = True
+
     def __init__(self, pairs: bool = False):
         self.pairs = pairs
 
@@ -150,6 +152,8 @@ class _OnceOnly(OfMatrices):
 
     __slots__ = ("what",)
 
+    checks = True
+
     def __init__(self, what: str):
         self.what = what
 
@@ -173,6 +177,8 @@ class SettledBasis(OfMatrices):
     """
 
     __slots__ = ("values", "what")
+
+    checks = True
 
     def __init__(self, values: bool = False, what: str = "eigenvectors"):
         self.values, self.what = values, what

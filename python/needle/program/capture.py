@@ -18,9 +18,11 @@ import numpy as np
 from .. import init
 from ..graph import (
     Node,
+    Op,
     Tensor,
     TensorTuple,
     WeakNode,
+    explain,
     is_recording,
     linked_handle,
     new_handle,
@@ -30,8 +32,10 @@ from ..graph import (
 )
 from ..transforms.nan import user_line
 from ..transforms.trees import Tree
+from . import array_functions  # noqa: F401  (NumPy's functions on traced arrays)
+from .functions import Call, Check
 from .ir import Program, Var
-from .recording import Recorder, Traced
+from .recording import Recorder, Traced, ValueAsked
 from .roots import Roots, rebuilt
 
 
@@ -101,6 +105,35 @@ class Result:
     requires_grad: bool
 
 
+class Opaque:
+    """An op as one instruction: its `compute`, of which nothing is known."""
+
+    def __init__(self, op: Op):
+        self.op = op
+        self.kinds: list | None = None  # of the results, when it was traced
+
+    def __call__(self, *arrays):
+        try:
+            result = self.op.compute(*arrays)
+        except Exception as error:
+            raise explain(self.op, tuple([Node(None, (), array, False) for array in arrays]), error) from error
+        several = isinstance(result, (tuple, list))
+        kinds = [(np.shape(each), np.asarray(each).dtype) for each in (result if several else (result,))]
+        if self.kinds is None:
+            self.kinds = kinds
+        elif self.kinds != kinds:
+            came, expected = [[f"{dtype}{list(shape)}" for shape, dtype in each] for each in (kinds, self.kinds)]
+            raise ValueAsked(
+                f"{self.op.title()} gives {', '.join(came)} here and gave {', '.join(expected)} when it was traced: a "
+                "shape that follows from values cannot be known under jit; call it outside of the jitted function"
+            )
+        return result
+
+    @property
+    def __name__(self) -> str:
+        return self.op.title()
+
+
 class Session(Recorder):
     """A Recorder that keeps account of what lies outside of arrays: state, counters, random numbers."""
 
@@ -124,14 +157,19 @@ class Session(Recorder):
     def compute(self, op, arrays):
         if not any(isinstance(array, Traced) or type(array) is tuple for array in arrays):
             return op.compute(*arrays)
-        mark = len(self.instructions)
+        mark, moves = len(self.instructions), self.moves
         try:
             return op.compute(*arrays)
         except Exception:
             # Something in it does not go through NumPy's protocols, or asks for values: one opaque instruction
-            del self.instructions[mark:]
+            self.require_only_draws()
+            if self.moves == moves:
+                del self.instructions[mark:]
             with traced_by(None):
-                return self.call(op.compute, tuple(arrays))
+                made = self.call(Opaque(op), tuple(arrays), kind=Check if op.checks else Call)
+            if self._random != _fingerprint():  # it draws by itself, and will do so at each call
+                self.draws, self._random = True, _fingerprint()
+            return made
 
     def numbers(self, make):
         values = make()
@@ -296,7 +334,7 @@ def _captured(fun, args, kwargs, static, name, held) -> tuple[Capture, list[Tens
             del inner_args, inner_kwargs
         outputs: list[Var] = []
         results = [_result(session, value, roots, outputs) for value in tree.leaves]
-        tree.leaves = []
+        tree.leaves = [None] * len(results)
         after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in before}
     finally:
         for tensor, (node, grad) in before.items():

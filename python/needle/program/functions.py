@@ -175,6 +175,28 @@ class BroadcastTo(Function):
         return np.broadcast_to(a, self.shape)
 
 
+class Part(Function):
+    """The real or imaginary part (`name`) of a complex array."""
+
+    view = True
+    __slots__ = ("name",)
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def __call__(self, a):
+        return getattr(a, self.name)
+
+    def put_back(self, base):
+        return Call(_with_part, (self.name, Hole(0), Hole(1)))
+
+
+def _with_part(name: str, base, value):
+    new = np.array(base, order="C")
+    setattr(new, name, value)
+    return new
+
+
 class OnlyNew:
     """For `put_back`: the base's new value follows from that of the view alone, by `function`."""
 
@@ -254,13 +276,28 @@ class Call(Function):
 
     def key(self):
         try:
-            hash(key := (Call, self.function, _hashable(self.args), tuple(sorted(self.kwargs.items())), self.several))
+            hash(
+                key := (
+                    type(self),
+                    self.function,
+                    _hashable(self.args),
+                    tuple(sorted(self.kwargs.items())),
+                    self.several,
+                )
+            )
         except TypeError:
             return None
         return key
 
     def __repr__(self) -> str:
         return f"Call({getattr(self.function, '__qualname__', self.function)}, {self.args}, {self.kwargs})"
+
+
+class Check(Call):
+    """A Call that looks at values and raises where they will not do: it runs even where nothing comes of its result."""
+
+    pure = False
+    __slots__ = ()
 
 
 class Hole:

@@ -9,6 +9,7 @@ nobody: to ask for one is an error, for a program must serve all values.
 from __future__ import annotations
 
 import operator
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -29,11 +30,11 @@ from .functions import (
     Index,
     Matmul,
     OnlyNew,
+    Part,
     Reduce,
     Reshape,
     Transpose,
     Ufunc,
-    Where,
 )
 from .ir import Constant, Input, Instruction, Var
 
@@ -43,14 +44,20 @@ class ValueAsked(ValueUnknown):
 
 
 class Recorder:
-    """The instructions of one trace, in the order in which they were called."""
+    """The instructions of one trace, in the order in which they were called.
+
+    `moves` counts how often an array that was there already came to hold another Var.
+    """
 
     def __init__(self, line: Callable[[], str] = lambda: ""):
         self.instructions: list[Instruction] = []
         self.inputs: list[Input] = []
         self.line = line
         self.active = True
+        self.moves = 0
+        self._thread = threading.get_ident()
         self._constants: dict[int, Var] = {}  # by the array's id, which the Constant keeps alive
+        self._stand_ins: dict[int, tuple[np.ndarray, Traced]] = {}
 
     def input(self, value: np.ndarray, name: str) -> Traced:
         """A traced array that each call brings, of the shape and dtype of `value`."""
@@ -61,21 +68,31 @@ class Recorder:
     def constant(self, value) -> Var:
         """The Var of an array that no call changes."""
         array = np.asarray(value)
+        if id(array) in self._stand_ins:
+            return self._stand_ins[id(array)][1].current
         found = self._constants.get(id(array))
         if found is None:
+            owner = self._stand_ins.get(id(array.base)) if self._stand_ins else None
+            if owner is not None and owner[0].flags.forc:
+                return self.call(Window(owner[0], array), (owner[1],)).current
             found = self._constants[id(array)] = Constant(array)
         return found
 
     def stand_in(self, array: np.ndarray, traced: Traced) -> None:
-        """From now on, where `array` is met, `traced` is meant."""
-        self._constants[id(array)] = traced.current
+        """From now on, where `array` or a view of it is met, what `traced` holds is meant."""
+        self._stand_ins[id(array)] = array, traced
 
     def emit(self, function: Function, inputs: list[Var], results: list[np.ndarray]) -> tuple[Var, ...]:
         """Write an instruction down; `results` are what it gave just now."""
         if not self.active:
             raise RuntimeError(
-                "a value from inside a jitted function was used after the trace had ended; "
-                "return it from the function instead of storing it"
+                f"a value from inside a jitted function was used after the trace had ended, in\n  {self.line()}\n"
+                "Return it from the function instead of storing it"
+            )
+        if threading.get_ident() != self._thread:
+            raise RuntimeError(
+                "a Tensor was used in one thread while another was tracing a jitted function that reaches it; call "
+                "the jitted function once before the threads begin"
             )
         made = Instruction(function, inputs, [(array.shape, array.dtype) for array in results], self.line())
         self.instructions.append(made)
@@ -87,7 +104,15 @@ class Recorder:
         (var,) = self.emit(function, inputs, [value])
         return Traced(self, var, value)
 
-    def call(self, function: Callable, args: tuple, kwargs: dict | None = None):
+    def asked(self, what: str) -> ValueAsked:
+        """The error for a question that only values can answer."""
+        return ValueAsked(
+            f"{what} of a traced value was asked for, in\n  {self.line()}\nUnder jit there is none yet: choose with "
+            "needle.where or needle.cond, make the argument that it follows from static (static_argnums), or return "
+            "it from the jitted function and ask outside"
+        )
+
+    def call(self, function: Callable, args: tuple, kwargs: dict | None = None, kind: type[Call] = Call):
         """Call any function of arrays, as one instruction of which nothing more is known."""
         inputs: list[Var] = []
         values: list[np.ndarray] = []
@@ -106,21 +131,26 @@ class Recorder:
                 return {key: hollow(each) for key, each in item.items()}
             return item
 
+        given_args, given_kwargs = args, kwargs
         args, kwargs = hollow(args), hollow(kwargs or {})
-        made = Call(function, args, kwargs)
+        made = kind(function, args, kwargs)
         with np.errstate(all="ignore"):
             result = function(*plain(args, values), **plain(kwargs, values))
         if isinstance(result, (tuple, list)):
             made.several = True
             arrays = [np.asarray(item) for item in result]
             if any(array.dtype.kind not in "biufc" for array in arrays):
-                raise ValueAsked(f"{_name(function)} gives something that is not an array of numbers")
+                raise self.asked(f"{_name(function)}, which is no array of numbers,")
             outputs = [Traced(self, var, array) for var, array in zip(self.emit(made, inputs, arrays), arrays)]
             return type(result)(*outputs) if hasattr(result, "_fields") else type(result)(outputs)
         array = np.asarray(result)
         if array.dtype.kind not in "biufc":
-            raise ValueAsked(f"{_name(function)} gives something that is not an array of numbers")
-        return self.record(made, inputs, array)
+            raise self.asked(f"{_name(function)}, which is no array of numbers,")
+        (var,) = self.emit(made, inputs, [array])
+        sources = [item for item in traced_in((given_args, given_kwargs)) if np.may_share_memory(item.value, array)]
+        if not sources:
+            return Traced(self, var, array)
+        return Traced(self, var, array, sources[0], made if len(inputs) == 1 else None)  # a view, of some kind
 
     def draw(self, make: Callable[[], np.ndarray]) -> Traced:
         """Random numbers, made anew at each call of the program."""
@@ -133,6 +163,9 @@ class Recorder:
                 raise RuntimeError("a value of one trace was used in another; pass it as an argument")
             return array.current
         return self.constant(array)
+
+
+_type = type
 
 
 def plain(item, values: list | None = None):
@@ -155,14 +188,39 @@ def _name(function) -> str:
     return getattr(function, "__name__", repr(function))
 
 
+class Window:
+    """A view of an array whose elements lie without gaps, made again of another that stands in for it."""
+
+    def __init__(self, owner: np.ndarray, view: np.ndarray):
+        first, here = owner.__array_interface__["data"][0], view.__array_interface__["data"][0]
+        self.start, self.shape, self.strides, self.dtype = here - first, view.shape, view.strides, view.dtype
+        self.order = "C" if owner.flags.c_contiguous else "F"
+
+    def __call__(self, array):
+        memory = np.asarray(array, order=self.order).ravel("K")
+        return np.ndarray(self.shape, self.dtype, memory, self.start, self.strides)
+
+
 def _asked(what: str):
     def ask(self, *args, **kwargs):
-        raise ValueAsked(
-            f"{what} of a traced value was asked for, and under jit there is none yet: choose with needle.where or "
-            "needle.cond, make the argument that it follows from static (static_argnums), or return it"
-        )
+        raise self.recorder.asked(what)
 
     return ask
+
+
+def _asked_unless_known(what: str, convert: Callable):
+    def ask(self, *args):
+        source = self.current
+        if isinstance(source, Constant):
+            return convert(source.array)
+        if source.source is not None and isinstance(source.source.function, Full):
+            return convert(self.value)
+        raise self.recorder.asked(what)
+
+    return ask
+
+
+_POWERS = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}  # what NumPy's `**` computes instead
 
 
 class Traced(NDArrayOperatorsMixin):
@@ -192,18 +250,24 @@ class Traced(NDArrayOperatorsMixin):
     def current(self) -> Var:
         base = self._base
         if base is not None and self._seen != (stamp := self._root()._stamp):
+            if self._via is None:
+                raise self.recorder.asked("a view, by some function of NumPy, of what was written into since,")
             (self._var,) = self.recorder.emit(self._via, [base.current], [self.value])
             self._seen = stamp
+            self.recorder.moves += 1
         return self._var
 
     def _store(self, var: Var) -> None:
         """Let the whole array hold `var`, of its shape and dtype (the value has been written already)."""
+        self.recorder.moves += 1
         if self._base is None:
             self._var = var
             self._stamp += 1
             return
         if isinstance(self._via, BroadcastTo):
             raise ValueError("assignment destination is read-only")
+        if not hasattr(self._via, "put_back"):
+            raise self.recorder.asked("a view, by some function of NumPy, that is written into,")
         function = self._via.put_back(self._base.shape)
         inputs = [self._base.current, var]
         if isinstance(function, OnlyNew):
@@ -264,34 +328,38 @@ class Traced(NDArrayOperatorsMixin):
 
     def __format__(self, spec: str) -> str:
         if spec:
-            _asked("the text")(self)
+            raise self.recorder.asked("the text")
         return repr(self)
 
-    __bool__ = _asked("the truth")
-    __int__ = __index__ = _asked("the whole number")
-    __float__ = __complex__ = _asked("the number")
-    __array__ = __array_interface__ = __contains__ = _asked("the value")
-    item = tolist = tobytes = dump = dumps = tofile = _asked("the value")
+    __bool__ = _asked_unless_known("the truth", bool)
+    __int__ = _asked_unless_known("the number", int)
+    __float__ = _asked_unless_known("the number", float)
+    __complex__ = _asked_unless_known("the number", complex)
+    __index__ = _asked_unless_known("the whole number", operator.index)
+    item = _asked_unless_known("the number", lambda array, *index: array.item(*index))
+    __array__ = __contains__ = tolist = tobytes = dump = dumps = tofile = _asked("the value")
     __hash__ = object.__hash__
 
     @property  # what asks for it asks for memory
     def data(self):
-        return _asked("the memory")(self)
+        raise self.recorder.asked("the memory")
 
     @property
     def ctypes(self):
-        return _asked("the memory")(self)
+        raise self.recorder.asked("the memory")
 
     # Protocols
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
         if method == "at":
             return _at(self.recorder, ufunc, *inputs)
-        if any(not isinstance(x, (Traced, np.ndarray, np.generic, int, float, complex)) for x in inputs):
-            return NotImplemented
+        if any(not isinstance(x, _OPERANDS) for x in inputs):
+            inputs = tuple([np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs])
+            if any(not isinstance(x, _OPERANDS) for x in inputs):
+                return NotImplemented
         outs = out or ()
         if any(each is not None and not isinstance(each, Traced) for each in outs):
-            raise ValueAsked("out= of a traced call is an array of NumPy's own; make it with numpy.empty_like(x)")
+            raise self.recorder.asked("out=, an array of NumPy's own (numpy.empty_like(x) makes one that can take it),")
         recorder = self.recorder
         simple = method == "__call__" and ufunc.nout == 1 and kwargs.keys() <= {"dtype", "casting"}
         if simple and ufunc is not np.matmul and ufunc.signature is None:
@@ -323,10 +391,13 @@ class Traced(NDArrayOperatorsMixin):
         operands = [*inputs]
         if any(not isinstance(x, (Traced, np.ndarray)) for x in inputs):  # numbers: constants in the loop's own dtype
             dtypes = [type(v) if type(v) in (int, float, complex) else np.asarray(v).dtype for v in values]
-            loop = ufunc.resolve_dtypes((*dtypes, None))
-            for i, (x, v) in enumerate(zip(inputs, values)):
-                if not isinstance(x, (Traced, np.ndarray)):
-                    operands[i] = np.asarray(v, loop[i] if "dtype" not in kwargs else value.dtype)
+            try:
+                loop = ufunc.resolve_dtypes((*dtypes, None)) if "dtype" not in kwargs else (value.dtype,) * len(inputs)
+                for i, (x, v) in enumerate(zip(inputs, values)):
+                    if not isinstance(x, (Traced, np.ndarray)):
+                        operands[i] = np.asarray(v, loop[i])
+            except (OverflowError, TypeError):  # uint8 < 300, say
+                return recorder.call(ufunc, inputs, kwargs)
         function = Ufunc(ufunc, kwargs.get("dtype"))
         return recorder.record(function, [recorder.var(x) for x in operands], value)
 
@@ -349,25 +420,31 @@ class Traced(NDArrayOperatorsMixin):
         return outs if ufunc.nout > 1 else outs[0]
 
     def __array_function__(self, function, types, args, kwargs):
-        rule = _FUNCTIONS.get(function)
+        rule = FUNCTIONS.get(function)
         if rule is not None:
             return rule(*args, **kwargs)
         kwargs = dict(kwargs)
         out = kwargs.pop("out", None)
-        recorder = next(item.recorder for item in _traced_in((args, kwargs, out)))
+        recorder = next(item.recorder for item in traced_in((args, kwargs, out)))
         result = recorder.call(function, args, kwargs)
         if out is None:
             return result
         if not isinstance(out, Traced):
-            raise ValueAsked("out= of a traced call is an array of NumPy's own; make it with numpy.empty_like(x)")
+            raise self.recorder.asked("out=, an array of NumPy's own (numpy.empty_like(x) makes one that can take it),")
         out._write(result, "unsafe")
         return out
+
+    def __pow__(self, other) -> Any:
+        quick = _POWERS.get(other) if type(other) in (int, float) and self.dtype.kind in "fc" else None
+        return np.power(self, other) if quick is None else quick(self)
 
     # Indexing
 
     def __getitem__(self, key) -> Traced:
         if _is_basic(key):
             return self._view(Index(key))
+        if any(item.dtype == bool for item in traced_in((key,))):
+            raise self.recorder.asked("x[mask], whose shape follows from values (use where(mask, x, 0)),")
         return self.recorder.call(operator.getitem, (self, key))
 
     def __setitem__(self, key, value) -> None:
@@ -397,11 +474,23 @@ class Traced(NDArrayOperatorsMixin):
 
     @property
     def real(self) -> Traced:
-        return np.real(self)
+        return self if self.dtype.kind != "c" else self._view(Part("real"))
+
+    @real.setter
+    def real(self, value) -> None:
+        self.real[...] = value
 
     @property
-    def imag(self) -> Traced:
-        return np.imag(self)
+    def imag(self) -> Any:
+        return np.zeros_like(self) if self.dtype.kind != "c" else self._view(Part("imag"))
+
+    @imag.setter
+    def imag(self, value) -> None:
+        self.imag[...] = value
+
+    @property
+    def flat(self) -> Traced:
+        return self.ravel()
 
     def reshape(self, *shape, order="C", copy=None) -> Traced:
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
@@ -440,17 +529,18 @@ class Traced(NDArrayOperatorsMixin):
         return self.recorder.record(Cast(value.dtype), [self.current], value)
 
     def copy(self, order="C") -> Traced:
-        return self.recorder.record(Copy(), [self.current], self.value.copy())
-
-    __copy__ = copy
+        return self.recorder.record(Copy(), [self.current], self.value.copy(order))
 
     def __deepcopy__(self, memo) -> Traced:
         return self.copy()
 
     def view(self, dtype=None, type=None) -> Traced:
-        if dtype is None or (isinstance(dtype, __builtins_type) and issubclass(dtype, np.ndarray)):
+        if dtype is None or (isinstance(dtype, _type) and issubclass(dtype, np.ndarray)):
             return self._view(Index(...))
         return self.recorder.call(np.ndarray.view, (self, dtype))
+
+    def __copy__(self) -> Traced:
+        return self.copy()
 
     def fill(self, value) -> None:
         self[...] = value
@@ -470,9 +560,6 @@ class Traced(NDArrayOperatorsMixin):
     conjugate = conj
 
 
-__builtins_type = type
-
-
 def _method(name: str):
     function = getattr(np, name)
 
@@ -490,18 +577,21 @@ for _each in (
     setattr(Traced, _each, _method(_each))
 
 
+_OPERANDS = (Traced, np.ndarray, np.generic, int, float, complex)
+
+
 # --------------------------------------------------------------------------------------------------------------------
-# NumPy's functions that ask for no numbers, that are made of simpler ones, or that write into an argument
+# Arguments, and what is written in place
 
 
-def _traced_in(item):
+def traced_in(item):
     if isinstance(item, Traced):
         yield item
     elif isinstance(item, (tuple, list)):
         for each in item:
-            yield from _traced_in(each)
+            yield from traced_in(each)
     elif isinstance(item, dict):
-        yield from _traced_in(list(item.values()))
+        yield from traced_in(list(item.values()))
 
 
 def _is_basic(key) -> bool:
@@ -548,202 +638,4 @@ def _at(recorder, ufunc, a, *rest) -> None:
     a._store(made.current)
 
 
-_FUNCTIONS: dict[Callable, Callable] = {}
-
-
-def _rule(*functions):
-    def register(rule):
-        for function in functions:
-            _FUNCTIONS[function] = rule
-        return rule
-
-    return register
-
-
-def _like(number):
-    def like(a, *args, dtype=None, order="K", subok=True, shape=None, device=None):
-        value = args[0] if number is None and args else number
-        dtype = a.dtype if dtype is None and not (number is not None and args) else dtype or args[0]
-        shape = a.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        recorder = a.recorder if isinstance(a, Traced) else value.recorder
-        if isinstance(value, (Traced, np.ndarray)):
-            target = recorder.record(Full(shape, dtype, 0), [], np.zeros(shape, dtype))
-            target[...] = value
-            return target
-        return recorder.record(Full(shape, dtype, value), [], np.full(shape, value, dtype))
-
-    return like
-
-
-_FUNCTIONS[np.zeros_like] = _FUNCTIONS[np.empty_like] = _like(0)
-_FUNCTIONS[np.ones_like] = _like(1)
-
-
-@_rule(np.full_like)
-def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, device=None):
-    return _like(None)(a, fill_value, dtype=dtype, shape=shape)
-
-
-@_rule(np.shape)
-def _shape(a):
-    return a.shape
-
-
-@_rule(np.ndim)
-def _ndim(a):
-    return a.ndim
-
-
-@_rule(np.size)
-def _size(a, axis=None):
-    return a.size if axis is None else a.shape[axis]
-
-
-@_rule(np.iscomplexobj)
-def _iscomplexobj(x):
-    return x.dtype.kind == "c"
-
-
-@_rule(np.isrealobj)
-def _isrealobj(x):
-    return x.dtype.kind != "c"
-
-
-@_rule(np.result_type)
-def _result_type(*args):
-    return np.result_type(*[plain(x) for x in args])
-
-
-@_rule(np.can_cast, np.common_type, np.min_scalar_type)
-def _of_dtypes(*args, **kwargs):
-    raise ValueAsked("a dtype that follows from values was asked for under jit")
-
-
-@_rule(np.may_share_memory, np.shares_memory)
-def _share(a, b, max_work=None):
-    return np.may_share_memory(plain(a), plain(b))
-
-
-@_rule(np.where)
-def _where(condition, *values):
-    if len(values) != 2:
-        raise ValueAsked(
-            "where(condition) alone gives a result whose shape follows from values, which jit cannot know; "
-            "use where(condition, a, b)"
-        )
-    args = (condition, *values)
-    recorder = next(_traced_in(args)).recorder
-    with np.errstate(all="ignore"):
-        value = np.where(*[plain(x) for x in args])
-    numbers = [x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x, value.dtype) for x in values]
-    return recorder.record(Where(), [recorder.var(x) for x in (condition, *numbers)], value)
-
-
-@_rule(np.reshape)
-def _reshape(a, /, shape, order="C", *, copy=None):
-    return a.reshape(shape, order=order)
-
-
-@_rule(np.ravel)
-def _ravel(a, order="C"):
-    return a.ravel(order)
-
-
-@_rule(np.transpose)
-def _transpose(a, axes=None):
-    return a.transpose() if axes is None else a.transpose(axes)
-
-
-@_rule(np.swapaxes)
-def _swapaxes(a, axis1, axis2):
-    return a.swapaxes(axis1, axis2)
-
-
-@_rule(np.moveaxis)
-def _moveaxis(a, source, destination):
-    order = np.moveaxis(np.empty((0,) * a.ndim + tuple(range(0))), source, destination) if not a.ndim else None
-    del order
-    source = (source,) if isinstance(source, (int, np.integer)) else source
-    destination = (destination,) if isinstance(destination, (int, np.integer)) else destination
-    source, destination = [i % a.ndim for i in source], [i % a.ndim for i in destination]
-    axes = [i for i in range(a.ndim) if i not in source]
-    for to, axis in sorted(zip(destination, source)):
-        axes.insert(to, axis)
-    return a.transpose(axes)
-
-
-@_rule(np.squeeze)
-def _squeeze(a, axis=None):
-    return a.squeeze(axis)
-
-
-@_rule(np.expand_dims)
-def _expand_dims(a, axis):
-    return a.reshape(np.expand_dims(np.broadcast_to(np.int8(0), a.shape), axis).shape)
-
-
-@_rule(np.broadcast_to)
-def _broadcast_to(array, shape, subok=False):
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return array._view(BroadcastTo(shape))
-
-
-@_rule(np.copy)
-def _copy(a, order="K", subok=False):
-    return a.copy()
-
-
-@_rule(np.copyto)
-def _copyto(dst, src, casting="same_kind", where=True):
-    if where is not True:
-        src = np.where(where, src, dst)
-    dst._write(src, "unsafe")
-
-
-@_rule(np.sum)
-def _sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True):
-    return _reduced(np.add, a, axis, dtype, out, keepdims, initial, where)
-
-
-@_rule(np.prod)
-def _prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=1, where=True):
-    return _reduced(np.multiply, a, axis, dtype, out, keepdims, initial, where)
-
-
-@_rule(np.max, np.amax)
-def _max(a, axis=None, out=None, keepdims=False, initial=np._NoValue, where=True):
-    return _reduced(np.maximum, a, axis, None, out, keepdims, initial, where)
-
-
-@_rule(np.min, np.amin)
-def _min(a, axis=None, out=None, keepdims=False, initial=np._NoValue, where=True):
-    return _reduced(np.minimum, a, axis, None, out, keepdims, initial, where)
-
-
-@_rule(np.all)
-def _all(a, axis=None, out=None, keepdims=False, *, where=True):
-    return _reduced(np.logical_and, a, axis, None, out, keepdims, np._NoValue, where)
-
-
-@_rule(np.any)
-def _any(a, axis=None, out=None, keepdims=False, *, where=True):
-    return _reduced(np.logical_or, a, axis, None, out, keepdims, np._NoValue, where)
-
-
-def _reduced(ufunc, a, axis, dtype, out, keepdims, initial, where):
-    identity = {np.add: 0, np.multiply: 1}.get(ufunc)
-    given = {} if initial is np._NoValue or initial is None or initial == identity else {"initial": initial}
-    if where is not True:
-        given["where"] = where
-    return ufunc.reduce(a, axis, dtype=dtype, out=out, keepdims=bool(keepdims), **given)
-
-
-for _function in (np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.trim_zeros):
-
-    def _of_unknown_shape(*args, _name=_function.__name__, **kwargs):
-        raise ValueAsked(
-            f"{_name} gives a result whose shape follows from values, which jit cannot know: use where(mask, x, 0), "
-            "or call it outside of the jitted function"
-        )
-
-    _FUNCTIONS[_function] = _of_unknown_shape
+FUNCTIONS: dict[Callable, Callable] = {}  # NumPy's functions that have a rule (array_functions.py)
