@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .ir import Program, interpret
+from .passes import simplify
 
 BACKENDS = ("auto", "numpy", "numba")
 
@@ -20,4 +21,5 @@ class Compiled:
 
 def compile_program(program: Program, backend: str) -> Compiled:
     """A program, optimised, as a function of its inputs."""
+    program = simplify(program)
     return Compiled(lambda *arrays: interpret(program, arrays), "\n".join(map(repr, program)))

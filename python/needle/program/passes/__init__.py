@@ -1,0 +1,80 @@
+"""The passes that make a program smaller: each is a function from a program to a program that computes the same.
+
+Shapes and dtypes of results stay exactly as they were.  Values do, too, to the bit, save where a pass says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..functions import Copy
+from ..ir import Constant, Instruction, Program, Var
+from . import algebra, constants, stores, views
+from .aliases import aliases
+from .dead import without_dead_code, without_repetition
+from .rewriting import Rule, Walk, copied
+
+__all__ = ["PASSES", "aliases", "simplify"]
+
+ROUNDS = 8  # far more than ever found something to do
+
+
+def _walk(rules: dict[type, list[Rule]]) -> Callable[[Program], Program]:
+    def walk(program: Program) -> Program:
+        return without_dead_code(Walk(program, rules).run())
+
+    return walk
+
+
+PASSES: dict[str, Callable[[Program], Program]] = {
+    "dead code": without_dead_code,
+    "writing and reading": _walk(stores.RULES),
+    "views": _walk(views.RULES),
+    "constants": _walk(constants.RULES),
+    "common subexpressions": without_repetition,
+    "algebra": _walk(algebra.RULES),
+}
+
+
+def simplify(program: Program, record: Callable[[str, int, int], None] | None = None) -> Program:
+    """The program after all passes, again and again until none of them finds anything more.
+
+    Args:
+        record: told of each pass what it is called, how many instructions there were before it and how many after.
+    """
+    before = program
+    program = copied(program)
+    for _ in range(ROUNDS):
+        start = _marks(program)
+        for name, each in PASSES.items():
+            length = len(program)
+            program = each(program)
+            if record is not None:
+                record(name, length, len(program))
+        if _marks(program) == start:
+            break
+    return parted(program, before)
+
+
+def _marks(program: Program) -> list:
+    """Something that differs once a pass has done something."""
+    return [(instruction, instruction.inputs) for instruction in program]
+
+
+def parted(program: Program, before: Program) -> Program:
+    """The program, with outputs copied that share memory with each other or with an input, and did not before."""
+    old, new = aliases(before), aliases(program)
+    instructions = list(program.instructions)
+    outputs: list[Var] = []
+    inputs = set(program.inputs)
+    taken: dict[Var, Var] = {}  # the memory that outputs lie in: what it was before
+    for i, (var, was) in enumerate(zip(program.outputs, before.outputs)):
+        root, old_root = new[var], old[was]
+        given = root in inputs or isinstance(root, Constant)
+        shares = root is not old_root if given else taken.setdefault(root, old_root) is not old_root
+        if shares and i not in program.in_place:
+            instruction = Instruction(Copy(), [var], [(var.shape, var.dtype)])
+            instructions.append(instruction)
+            var = instruction.output
+        outputs.append(var)
+    return Program(program.inputs, instructions, outputs, program.in_place)

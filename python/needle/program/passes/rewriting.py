@@ -1,0 +1,117 @@
+"""What the passes are written in: rules that look at one instruction and name another array for its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..functions import Assign, BroadcastTo, Call, Full, Function, Matmul, Reshape
+from ..ir import Constant, Instruction, Program, Var
+
+Rule = Callable[["Walk", Instruction], Var | None]
+
+
+class Walk:
+    """One pass over a program, from its first instruction to its last.
+
+    `rules` lists, for each class of function, what may be asked about an instruction of that kind (`Function`: about
+    all).  A rule gives None, or the array that stands for the instruction's result from here on: an older one, or one
+    that it emits.  That array must have the result's shape and dtype.
+    """
+
+    def __init__(self, program: Program, rules: dict[type[Function], list[Rule]]):
+        self.program, self.rules, self.always = program, rules, rules.get(Function, [])
+        self.uses = program.uses()  # of arrays that came up since: about
+        self.bases, self.laid_out = _written_and_laid_out(program)
+        self.made: list[Instruction] = []
+        self._replaced: dict[Var, Var] = {}
+        self._line = ""
+
+    def run(self) -> Program:
+        """The program after the pass."""
+        replaced = self._replaced
+        for instruction in self.program:
+            if any(var in replaced for var in instruction.inputs):
+                instruction.inputs = tuple([replaced.get(var, var) for var in instruction.inputs])
+            self._line = instruction.line
+            found = self._asked(instruction)
+            if found is not None:
+                replaced[instruction.output] = found
+                self.uses[found] = self.uses.get(found, 0) + self.uses.get(instruction.output, 0)
+        outputs = [replaced.get(var, var) for var in self.program.outputs]
+        return Program(self.program.inputs, self.made, outputs, self.program.in_place)
+
+    def _asked(self, instruction: Instruction) -> Var | None:
+        for rule in (*self.always, *self.rules.get(type(instruction.function), ())):
+            found = rule(self, instruction)
+            if found is not None:
+                return found
+        self.made.append(instruction)
+        return None
+
+    def emit(self, function: Function, inputs: Iterable[Var], shape: tuple[int, ...], dtype) -> Var:
+        """The result of an instruction that is new, or of what the rules make of that."""
+        instruction = Instruction(function, inputs, [(shape, dtype)], self._line)
+        found = self._asked(instruction)
+        return instruction.output if found is None else found
+
+    def reshaped(self, var: Var, shape: tuple[int, ...]) -> Var:
+        """The elements of `var` in another shape."""
+        return var if var.shape == shape else self.emit(Reshape(shape), [var], shape, var.dtype)
+
+    def broadcast(self, var: Var, shape: tuple[int, ...]) -> Var:
+        """`var`, repeated."""
+        return var if var.shape == shape else self.emit(BroadcastTo(shape), [var], shape, var.dtype)
+
+    def is_single(self, var: Var) -> bool:
+        """Whether nothing else uses `var`."""
+        return self.uses.get(var, 0) <= 1
+
+
+def source(var: Var, kind: type[Function]) -> Any:
+    """The instruction that gives `var`, if its function is of a kind."""
+    return var.source if var.source is not None and type(var.source.function) is kind else None
+
+
+def number(var: Var) -> np.ndarray | None:
+    """The number that a 0-d constant is, as a 0-d array."""
+    return var.array if isinstance(var, Constant) and var.array.ndim == 0 else None
+
+
+def uniform(var: Var) -> np.ndarray | None:
+    """The one number that an array holds everywhere, as a 0-d array, where that is known at once."""
+    if isinstance(var, Constant):
+        array = var.array
+        if array.size and not any(array.strides[i] for i in range(array.ndim) if array.shape[i] > 1):
+            return array[(0,) * array.ndim + (...,)]
+        return None
+    full = source(var, Full)
+    return np.asarray(full.function.value).astype(full.function.dtype) if full is not None else None
+
+
+def _written_and_laid_out(program: Program) -> tuple[set[Var], set[Var]]:
+    """The arrays that are written into, and those that go, as they are or as views, to a function that is slow on
+    memory in disorder."""
+    bases: set[Var] = set()
+    laid_out: set[Var] = set()
+    for instruction in reversed(program.instructions):
+        function = instruction.function
+        if isinstance(function, Assign):
+            bases.add(instruction.inputs[0])
+        if isinstance(function, (Matmul, Call)) or (function.view and instruction.output in laid_out):
+            laid_out.update(instruction.inputs)
+    return bases, laid_out
+
+
+def copied(program: Program) -> Program:
+    """The same program in instructions of its own."""
+    now: dict[Var, Var] = {}
+    instructions = []
+    for old in program:
+        inputs = [now.get(var, var) for var in old.inputs]
+        new = Instruction(old.function, inputs, [(var.shape, var.dtype) for var in old.outputs], old.line)
+        now.update(zip(old.outputs, new.outputs))
+        instructions.append(new)
+    return Program(program.inputs, instructions, [now.get(var, var) for var in program.outputs], program.in_place)

@@ -1,0 +1,182 @@
+"""Views: chains of them as one, those that change nothing gone, repetition put off to where it costs least."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..functions import BroadcastTo, Cast, Copy, Full, Function, Index, Reduce, Reshape, Transpose, Ufunc, Where
+from ..ir import Constant, Instruction, Var
+from .rewriting import Rule, Walk, source, uniform
+from .selection import Selection
+
+
+def copied_for_nothing(walk: Walk, instruction: Instruction) -> Var | None:
+    """A copy is its original: nobody writes here.  (Outputs that must not share memory are parted at the end.)
+
+    A copy stays if it is to be written into, or if it lays out in order, for BLAS or a function that nothing is known
+    of, what a view shows in disorder.
+    """
+    (a,) = instruction.inputs
+    if instruction.output in walk.laid_out and a.source is not None and a.source.function.view:
+        shown = source(a, Transpose)  # BLAS takes a matrix either way round
+        if shown is None or shown.function.axes[:-2] != tuple(range(a.ndim - 2)):
+            return None
+    return None if instruction.output in walk.bases else a
+
+
+def reshape(walk: Walk, instruction: Instruction) -> Var | None:
+    """The last of several shapes; none at all if it is the first."""
+    (a,), shape = instruction.inputs, instruction.output.shape
+    while inner := source(a, Reshape):
+        (a,) = inner.inputs
+    if a.shape == shape:
+        return a
+    if a is not instruction.inputs[0]:
+        return walk.reshaped(a, shape)
+    if (inner := source(a, BroadcastTo)) and _squeezed(a.shape) == _squeezed(shape):
+        return _reshape_below(walk, inner.inputs[0], a.shape, shape)
+    return None
+
+
+def _squeezed(shape: tuple[int, ...]) -> list[int]:
+    return [n for n in shape if n != 1]
+
+
+def _reshape_below(walk: Walk, a: Var, before: tuple[int, ...], shape: tuple[int, ...]) -> Var:
+    """`a` repeated to the shape `before` and given another, which differs in axes of length 1: the other way round."""
+    lengths = iter([n for n, whole in zip((1,) * (len(before) - a.ndim) + a.shape, before) if whole != 1])
+    small = tuple([1 if n == 1 else next(lengths) for n in shape])
+    return walk.broadcast(walk.reshaped(a, small), shape)
+
+
+def transpose(walk: Walk, instruction: Instruction) -> Var | None:
+    """One order of the axes, and none if it is the old one."""
+    (a,), axes = instruction.inputs, instruction.function.axes
+    if axes == tuple(range(a.ndim)):
+        return a
+    if inner := source(a, Transpose):
+        axes = tuple([inner.function.axes[i] for i in axes])
+        return walk.emit(Transpose(axes), inner.inputs, instruction.output.shape, a.dtype)
+    moved = [i for i in axes if a.shape[i] != 1]
+    return walk.reshaped(a, instruction.output.shape) if moved == sorted(moved) else None
+
+
+def index(walk: Walk, instruction: Instruction) -> Var | None:
+    """One key for a chain of them, in one form; a shape, if it takes everything."""
+    (a,), output = instruction.inputs, instruction.output
+    selection = Selection.of(instruction.function.key_, a.shape)
+    if selection.is_all():
+        return walk.reshaped(a, output.shape)
+    if inner := source(a, Index):
+        (base,) = inner.inputs
+        composed = Selection.of(inner.function.key_, base.shape).then(selection)
+        if composed is not None:
+            return walk.emit(Index(composed.key()), [base], output.shape, output.dtype)
+    if full := source(a, Full):
+        return walk.emit(Full(output.shape, output.dtype, full.function.value), [], output.shape, output.dtype)
+    key = selection.key()
+    if not _spelled_alike(instruction.function.key_, key):
+        return walk.emit(Index(key), [a], output.shape, output.dtype)
+    return None
+
+
+def _spelled_alike(a, b) -> bool:
+    return type(a) is type(b) and len(a) == len(b) and all(type(x) is type(y) and x == y for x, y in zip(a, b))
+
+
+def broadcast_to(walk: Walk, instruction: Instruction) -> Var | None:
+    """Repeated once; a shape, if nothing is repeated."""
+    (a,), shape = instruction.inputs, instruction.output.shape
+    if a.size == math.prod(shape):
+        return walk.reshaped(a, shape)
+    if inner := source(a, BroadcastTo):
+        return walk.broadcast(inner.inputs[0], shape)
+    if inner := source(a, Reshape):  # axes put in front, as repeating does
+        (base,) = inner.inputs
+        if a.shape == (1,) * (a.ndim - base.ndim) + base.shape:
+            return walk.broadcast(base, shape)
+    return None
+
+
+def operands(walk: Walk, instruction: Instruction) -> Var | None:
+    """Operands of an elementwise function as they were before they were repeated.  Where all of them were, the function
+    comes first and its result is repeated."""
+    inputs, output = instruction.inputs, instruction.output
+    short = [_unrepeated(var) for var in inputs]
+    shape = np.broadcast_shapes(*[var.shape for var in short])
+    if math.prod(shape) == output.size:  # nothing was repeated in all of them; so put in axes of length 1, if need be
+        found = list(inputs)
+        for i, var in enumerate(short):
+            found[i] = var
+            if np.broadcast_shapes(*[each.shape for each in found]) != output.shape:
+                found[i] = inputs[i]
+        for i, var in enumerate(found):
+            if inner := source(var, Reshape):
+                (base,) = inner.inputs
+                if var.shape == (1,) * (var.ndim - base.ndim) + base.shape:
+                    found[i] = base
+                    if np.broadcast_shapes(*[each.shape for each in found]) != output.shape:
+                        found[i] = var
+        if all(new is old for new, old in zip(found, inputs)):
+            return None
+        return walk.emit(instruction.function, found, output.shape, output.dtype)
+    if not output.size:
+        return None
+    small = walk.emit(instruction.function, short, shape, output.dtype)
+    return walk.broadcast(small, output.shape)
+
+
+def _unrepeated(var: Var) -> Var:
+    if not var.ndim:
+        return var
+    value = uniform(var)
+    if value is not None:
+        return Constant(value)
+    inner = source(var, BroadcastTo)
+    return var if inner is None else inner.inputs[0]
+
+
+def reduce(walk: Walk, instruction: Instruction) -> Var | None:
+    """Of a repeated array: a sum is a multiple, a maximum is its own.  Over an axis of length 1, nothing happens."""
+    (a,), output, function = instruction.inputs, instruction.output, instruction.function
+    if function.initial is not None or a.dtype != output.dtype or not a.size:
+        return None
+    if function.ufunc not in (np.add, np.maximum, np.minimum):
+        return None
+    axis = [i for i in function.axis if a.shape[i] != 1]
+    if not axis:
+        return walk.reshaped(a, output.shape)
+    inner = source(a, BroadcastTo)
+    if inner is None:
+        return None
+    (base,) = inner.inputs
+    lengths = (1,) * (a.ndim - base.ndim) + base.shape
+    repeated = [i for i in axis if lengths[i] == 1]
+    factor = Constant(np.asarray(math.prod(a.shape[i] for i in repeated)).astype(a.dtype))
+    if not repeated or not np.isfinite(factor.array):
+        return None
+    left = [i for i in range(a.ndim) if i not in repeated]
+    once = tuple([a.shape[i] for i in left])
+    value = walk.broadcast(walk.reshaped(base, tuple([lengths[i] for i in left])), once)
+    if axis := [left.index(i) for i in axis if i in left]:
+        kept = tuple([n for i, n in enumerate(once) if i not in axis])
+        value = walk.emit(Reduce(function.ufunc, tuple(axis), False, function.dtype), [value], kept, a.dtype)
+    value = walk.reshaped(value, output.shape)
+    if function.ufunc is np.add:
+        value = walk.emit(Ufunc(np.multiply), [value, factor], output.shape, a.dtype)
+    return value
+
+
+RULES: dict[type[Function], list[Rule]] = {
+    Copy: [copied_for_nothing],
+    Reshape: [reshape],
+    Transpose: [transpose],
+    Index: [index],
+    BroadcastTo: [broadcast_to],
+    Ufunc: [operands],
+    Cast: [operands],
+    Where: [operands],
+    Reduce: [reduce],
+}
