@@ -5,6 +5,7 @@ Shapes and dtypes of results stay exactly as they were.  Values do, too, to the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from ..functions import Copy
@@ -20,10 +21,7 @@ ROUNDS = 8  # far more than ever found something to do
 
 
 def _walk(rules: dict[type, list[Rule]]) -> Callable[[Program], Program]:
-    def walk(program: Program) -> Program:
-        return without_dead_code(Walk(program, rules).run())
-
-    return walk
+    return lambda program: Walk(program, rules).run()
 
 
 PASSES: dict[str, Callable[[Program], Program]] = {
@@ -31,8 +29,8 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "writing and reading": _walk(stores.RULES),
     "views": _walk(views.RULES),
     "constants": _walk(constants.RULES),
-    "common subexpressions": without_repetition,
     "algebra": _walk(algebra.RULES),
+    "common subexpressions": without_repetition,
 }
 
 
@@ -44,21 +42,16 @@ def simplify(program: Program, record: Callable[[str, int, int], None] | None = 
     """
     before = program
     program = copied(program)
-    for _ in range(ROUNDS):
-        start = _marks(program)
-        for name, each in PASSES.items():
-            length = len(program)
-            program = each(program)
-            if record is not None:
-                record(name, length, len(program))
-        if _marks(program) == start:
+    idle = 0  # how many passes in a row have found nothing
+    for name, each in itertools.islice(itertools.cycle(PASSES.items()), ROUNDS * len(PASSES)):
+        length, after = len(program), each(program)
+        if record is not None:
+            record(name, length, len(after))
+        idle = idle + 1 if after is program else 0
+        program = after
+        if idle == len(PASSES):
             break
     return parted(program, before)
-
-
-def _marks(program: Program) -> list:
-    """Something that differs once a pass has done something."""
-    return [(instruction, instruction.inputs) for instruction in program]
 
 
 def parted(program: Program, before: Program) -> Program:

@@ -13,8 +13,11 @@ KEPT_BYTES = 1 << 16  # what a result known beforehand may hold for as long as t
 
 def folded(walk: Walk, instruction: Instruction) -> Var | None:
     """A function of constants: its result, as a constant."""
+    for var in instruction.inputs:
+        if type(var) is not Constant:
+            return None
     function = instruction.function
-    if not instruction.inputs or not all(isinstance(var, Constant) for var in instruction.inputs) or function.several:
+    if not instruction.inputs or not function.pure or function.several:
         return None
     output = instruction.output
     if not function.view and output.nbytes > KEPT_BYTES:
@@ -35,11 +38,10 @@ def known(walk: Walk, instruction: Instruction) -> Var | None:
 
 def gathered(walk: Walk, instruction: Instruction) -> Var | None:
     """An array of one number everywhere that is multiplied or summed: one in memory, made beforehand."""
-    inputs = [_in_memory(var) for var in instruction.inputs]
-    if all(new is old for new, old in zip(inputs, instruction.inputs)):
+    inputs, outputs = [_in_memory(var) for var in instruction.inputs], instruction.outputs
+    if len(outputs) != 1 or all(new is old for new, old in zip(inputs, instruction.inputs)):
         return None
-    instruction.inputs = tuple(inputs)
-    return None
+    return walk.emit(instruction.function, inputs, outputs[0].shape, outputs[0].dtype)
 
 
 def _in_memory(var: Var) -> Var:

@@ -22,6 +22,8 @@ def without_dead_code(program: Program) -> Program:
         if not instruction.function.pure or not needed.isdisjoint(instruction.outputs):
             kept.append(instruction)
             needed.update(instruction.inputs)
+    if len(kept) == len(program):
+        return program
     return Program(program.inputs, kept[::-1], program.outputs, program.in_place)
 
 
@@ -52,6 +54,8 @@ def without_repetition(program: Program) -> Program:
                 replaced.update(zip(instruction.outputs, outputs))
                 continue
         kept.append(instruction)
+    if not replaced:
+        return program
     results = [replaced.get(var, var) for var in program.outputs]
     return Program(program.inputs, kept, results, program.in_place)
 

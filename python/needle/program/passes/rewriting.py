@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..functions import Assign, BroadcastTo, Call, Full, Function, Matmul, Reshape
 from ..ir import Constant, Instruction, Program, Var
+from .dead import without_dead_code
 
 Rule = Callable[["Walk", Instruction], Var | None]
 
@@ -23,30 +25,33 @@ class Walk:
 
     def __init__(self, program: Program, rules: dict[type[Function], list[Rule]]):
         self.program, self.rules, self.always = program, rules, rules.get(Function, [])
-        self.uses = program.uses()  # of arrays that came up since: about
-        self.bases, self.laid_out = _written_and_laid_out(program)
         self.made: list[Instruction] = []
         self._replaced: dict[Var, Var] = {}
         self._line = ""
 
     def run(self) -> Program:
-        """The program after the pass."""
-        replaced = self._replaced
-        for instruction in self.program:
-            if any(var in replaced for var in instruction.inputs):
+        """The program after the pass: the same one, if no rule found anything."""
+        program, replaced = self.program, self._replaced
+        for instruction in program:
+            if not replaced.keys().isdisjoint(instruction.inputs):
                 instruction.inputs = tuple([replaced.get(var, var) for var in instruction.inputs])
             self._line = instruction.line
             found = self._asked(instruction)
             if found is not None:
                 replaced[instruction.output] = found
                 self.uses[found] = self.uses.get(found, 0) + self.uses.get(instruction.output, 0)
-        outputs = [replaced.get(var, var) for var in self.program.outputs]
-        return Program(self.program.inputs, self.made, outputs, self.program.in_place)
+        if not replaced:
+            return program
+        outputs = [replaced.get(var, var) for var in program.outputs]
+        return without_dead_code(Program(program.inputs, self.made, outputs, program.in_place))
 
     def _asked(self, instruction: Instruction) -> Var | None:
-        for rule in (*self.always, *self.rules.get(type(instruction.function), ())):
-            found = rule(self, instruction)
-            if found is not None:
+        function = instruction.function
+        for rule in self.always:
+            if (found := rule(self, instruction)) is not None:
+                return found
+        for rule in self.rules.get(type(function), ()):
+            if (found := rule(self, instruction)) is not None:
                 return found
         self.made.append(instruction)
         return None
@@ -64,6 +69,26 @@ class Walk:
     def broadcast(self, var: Var, shape: tuple[int, ...]) -> Var:
         """`var`, repeated."""
         return var if var.shape == shape else self.emit(BroadcastTo(shape), [var], shape, var.dtype)
+
+    @cached_property
+    def uses(self) -> dict[Var, int]:
+        """How often each array is used; for those that came up since, about how often."""
+        return self.program.uses()
+
+    @cached_property
+    def bases(self) -> set[Var]:
+        """The arrays that are written into."""
+        return {instruction.inputs[0] for instruction in self.program if isinstance(instruction.function, Assign)}
+
+    @cached_property
+    def laid_out(self) -> set[Var]:
+        """The arrays that go, as they are or as views, to a function that is slow on memory in disorder."""
+        found: set[Var] = set()
+        for instruction in reversed(self.program.instructions):
+            function = instruction.function
+            if isinstance(function, (Matmul, Call)) or (function.view and instruction.output in found):
+                found.update(instruction.inputs)
+        return found
 
     def is_single(self, var: Var) -> bool:
         """Whether nothing else uses `var`."""
@@ -89,20 +114,6 @@ def uniform(var: Var) -> np.ndarray | None:
         return None
     full = source(var, Full)
     return np.asarray(full.function.value).astype(full.function.dtype) if full is not None else None
-
-
-def _written_and_laid_out(program: Program) -> tuple[set[Var], set[Var]]:
-    """The arrays that are written into, and those that go, as they are or as views, to a function that is slow on
-    memory in disorder."""
-    bases: set[Var] = set()
-    laid_out: set[Var] = set()
-    for instruction in reversed(program.instructions):
-        function = instruction.function
-        if isinstance(function, Assign):
-            bases.add(instruction.inputs[0])
-        if isinstance(function, (Matmul, Call)) or (function.view and instruction.output in laid_out):
-            laid_out.update(instruction.inputs)
-    return bases, laid_out
 
 
 def copied(program: Program) -> Program:

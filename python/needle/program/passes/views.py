@@ -93,39 +93,45 @@ def broadcast_to(walk: Walk, instruction: Instruction) -> Var | None:
         return walk.reshaped(a, shape)
     if inner := source(a, BroadcastTo):
         return walk.broadcast(inner.inputs[0], shape)
-    if inner := source(a, Reshape):  # axes put in front, as repeating does
-        (base,) = inner.inputs
-        if a.shape == (1,) * (a.ndim - base.ndim) + base.shape:
-            return walk.broadcast(base, shape)
-    return None
+    base = _without_axes_in_front(a)
+    return None if base is None else walk.broadcast(base, shape)
 
 
 def operands(walk: Walk, instruction: Instruction) -> Var | None:
     """Operands of an elementwise function as they were before they were repeated.  Where all of them were, the function
     comes first and its result is repeated."""
     inputs, output = instruction.inputs, instruction.output
-    short = [_unrepeated(var) for var in inputs]
-    shape = np.broadcast_shapes(*[var.shape for var in short])
-    if math.prod(shape) == output.size:  # nothing was repeated in all of them; so put in axes of length 1, if need be
-        found = list(inputs)
-        for i, var in enumerate(short):
-            found[i] = var
-            if np.broadcast_shapes(*[each.shape for each in found]) != output.shape:
-                found[i] = inputs[i]
-        for i, var in enumerate(found):
-            if inner := source(var, Reshape):
-                (base,) = inner.inputs
-                if var.shape == (1,) * (var.ndim - base.ndim) + base.shape:
-                    found[i] = base
-                    if np.broadcast_shapes(*[each.shape for each in found]) != output.shape:
-                        found[i] = var
-        if all(new is old for new, old in zip(found, inputs)):
+    found = [_unrepeated(var) for var in inputs]
+    if any(new is not old for new, old in zip(found, inputs)):
+        shape = np.broadcast_shapes(*[var.shape for var in found])
+        if math.prod(shape) < output.size:
+            return walk.broadcast(walk.emit(instruction.function, found, shape, output.dtype), output.shape)
+        for i, var in enumerate(inputs):  # a repeated axis of length 1 may have to stay
+            if not _fit(found, output):
+                found[i] = var
+        if not _fit(found, output):
             return None
-        return walk.emit(instruction.function, found, output.shape, output.dtype)
-    if not output.size:
+    for i, var in enumerate(found):
+        shorter = _without_axes_in_front(var)
+        if shorter is not None and _fit([*found[:i], shorter, *found[i + 1 :]], output):
+            found[i] = shorter
+    if all(new is old for new, old in zip(found, inputs)):
         return None
-    small = walk.emit(instruction.function, short, shape, output.dtype)
-    return walk.broadcast(small, output.shape)
+    return walk.emit(instruction.function, found, output.shape, output.dtype)
+
+
+def _fit(operands: list[Var], output: Var) -> bool:
+    """Whether an elementwise function of these gives the shape of `output`."""
+    return np.broadcast_shapes(*[var.shape for var in operands]) == output.shape
+
+
+def _without_axes_in_front(var: Var) -> Var | None:
+    """What `var` is but for axes of length 1 put in front, which broadcasting puts there anyway."""
+    inner = source(var, Reshape)
+    if inner is None:
+        return None
+    (base,) = inner.inputs
+    return base if var.shape == (1,) * (var.ndim - base.ndim) + base.shape else None
 
 
 def _unrepeated(var: Var) -> Var:
