@@ -298,3 +298,149 @@ def test_selections_that_say_they_are_apart_are(data):
         assert mine.isdisjoint(yours)
     if first.within(second) is not None:
         assert mine <= yours
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Random programs
+
+SHAPES = [(), (1,), (3,), (2, 3), (1, 3), (2, 1), (3, 2), (2, 2, 3), (0, 3)]
+SCALARS = [0.0, -0.0, 1.0, -1.0, 2.0, 0.25, 3.0, np.inf]
+
+
+@st.composite
+def programs(draw, ufuncs, sums):
+    """A program of up to a dozen instructions, and arrays to run it on."""
+    w = Writer()
+    dtype = draw(st.sampled_from(["f4", "f8", "i4"] if not sums else ["f8"]))
+    for shape in draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3)):
+        seed = draw(st.integers(0, 20))
+        values = special((int(np.prod(shape)) + 20,), "f8")[seed : seed + int(np.prod(shape))].reshape(shape)
+        if sums or dtype == "i4":
+            values = np.random.default_rng(seed).integers(-3, 4, shape)
+        w.input(values.astype(dtype))
+    kinds = ["ufunc", "number", "cast", "where", "copy", "reshape", "transpose", "index", "repeat", "full", "assign"]
+    kinds += ["twice", "reduce", "matmul", "call"] if sums else ["twice", "call", "max"]
+    for _ in range(draw(st.integers(1, 12))):
+        known = list(w.values)
+        a = draw(st.sampled_from(known))
+        kind = draw(st.sampled_from(kinds))
+        scalar = draw(st.sampled_from(SCALARS[:-1] if sums or dtype == "i4" else SCALARS))
+        ufunc = draw(st.sampled_from(ufuncs))
+        others = [b for b in known if b.dtype == a.dtype and _broadcast(a, b) is not None]
+        b = draw(st.sampled_from(others))
+        match kind:
+            case "ufunc" if a.dtype.kind != "b":
+                w(u(ufunc), *((a, b) if ufunc.nin == 2 else (a,)))
+            case "number" if a.dtype.kind != "b":
+                number = w.constant(scalar, a.dtype)
+                first = draw(st.booleans())
+                w(u(draw(st.sampled_from([np.add, np.subtract, np.multiply]))), *((a, number)[:: 1 if first else -1]))
+            case "cast":
+                w(Cast(draw(st.sampled_from(["f4", "f8", "f2"] if a.dtype.kind == "f" else ["i4", "i8", "f8"]))), a)
+            case "where":
+                w(Where(), w(u(np.greater), a, w.constant(0, a.dtype)), a, b)
+            case "copy":
+                w(Copy(), a)
+            case "reshape":
+                w(Reshape(draw(st.sampled_from([(a.size,), (1, a.size), (a.size, 1), (*a.shape, 1)]))), a)
+            case "transpose":
+                w(Transpose(tuple(draw(st.permutations(range(a.ndim))))), a)
+            case "index" if a.size:
+                w(Index(draw(_key_of(a.shape))), a)
+            case "repeat":
+                w(BroadcastTo(draw(st.sampled_from([(2, *a.shape), (2, 3, *a.shape), _broadcast(a, b)]))), a)
+            case "full":
+                w(Full(a.shape, a.dtype, scalar), *())
+            case "assign" if a.size and a.dtype.kind != "b":
+                key = draw(_key_of(a.shape))
+                part = w(Index(key), a)
+                new = w(u(np.add), part, w.constant(1, a.dtype)) if draw(st.booleans()) else part
+                w(Assign(key), draw(st.sampled_from([each for each in w.values if _alike(each, a)])), new)
+            case "twice":
+                w(u(np.hypot if a.dtype.kind == "f" else np.add), a, b) if a.dtype.kind != "b" else None
+            case "reduce" if a.ndim and a.size:
+                axes = draw(st.sets(st.integers(0, a.ndim - 1), min_size=1))
+                w(Reduce(draw(st.sampled_from([np.add, np.maximum])), tuple(sorted(axes)), draw(st.booleans())), a)
+            case "max" if a.ndim and a.size:
+                axes = draw(st.sets(st.integers(0, a.ndim - 1), min_size=1))
+                w(Reduce(np.maximum, tuple(sorted(axes)), draw(st.booleans())), a)
+            case "matmul" if a.ndim == 2 and a.dtype.kind == "f":
+                w(Matmul(), w(Transpose((1, 0)), a), a)
+            case "call":
+                w(Call(np.flip, (Hole(0),)), a)
+    arrays = [w.values[var] for var in w.inputs]
+    made = [each for each in w.values if not isinstance(each, Constant)]
+    outputs = draw(st.lists(st.sampled_from(made), min_size=1, max_size=4))
+    return w.program(*outputs), arrays
+
+
+def _broadcast(a, b):
+    try:
+        return np.broadcast_shapes(a.shape, b.shape)
+    except ValueError:
+        return None
+
+
+def _alike(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype
+
+
+@st.composite
+def _key_of(draw, shape):
+    found = []
+    for n in shape[: draw(st.integers(0, len(shape)))]:
+        if draw(st.integers(0, 4)) == 0:
+            found.append(None)
+        found.append(
+            draw(
+                st.one_of(
+                    st.integers(-n, n - 1),
+                    st.sampled_from([slice(None), slice(1, None), slice(None, None, -1), slice(None, None, 2)]),
+                )
+            )
+        )
+    return (*found, ...)
+
+
+ANY = [np.add, np.subtract, np.multiply, np.negative, np.maximum, np.square, np.absolute, np.positive]
+
+
+def run_both(program, arrays):
+    after = simplify(program)
+    assert [(var.shape, var.dtype) for var in after.outputs] == [(var.shape, var.dtype) for var in program.outputs]
+    with np.errstate(all="ignore"):
+        return interpret(program, [array.copy() for array in arrays]), interpret(after, arrays)
+
+
+@given(programs(ANY, sums=False))
+@settings(max_examples=400, deadline=None)
+def test_random_programs_give_the_same_bits(case):
+    program, arrays = case
+    for before, after in zip(*run_both(program, arrays)):
+        assert bits(before) == bits(after)
+
+
+@given(programs([np.add, np.subtract, np.negative, np.maximum], sums=True))
+@settings(max_examples=400, deadline=None)
+def test_random_programs_with_sums_give_the_same(case):
+    program, arrays = case
+    for before, after in zip(*run_both(program, arrays)):
+        np.testing.assert_allclose(after, before, rtol=1e-9)
+
+
+@given(programs(ANY, sums=False))
+@settings(max_examples=100, deadline=None)
+def test_a_simplified_program_is_as_simple_as_it_gets(case):
+    once = simplify(case[0])
+    assert len(simplify(once)) == len(once)
+
+
+@given(programs(ANY, sums=False))
+@settings(max_examples=200, deadline=None)
+def test_random_programs_part_what_was_apart(case):
+    program, arrays = case
+    before, after = aliases(program), run_both(program, arrays)[1]
+    roots = [before[var] for var in program.outputs]
+    for i, a in enumerate(after):
+        for j in range(i):
+            assert roots[i] is roots[j] or not np.shares_memory(a, after[j])
