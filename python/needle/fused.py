@@ -130,7 +130,7 @@ def items_of(values: TensorTuple, count: int) -> list[Tensor]:
 
 def is_zero(array) -> bool:
     """Whether this is one zero, repeated without using memory."""
-    return not any(array.strides) and array.size > 0 and array.item(0) == 0
+    return type(array) is np.ndarray and not any(array.strides) and array.size > 0 and array.item(0) == 0
 
 
 _IDENTITY = Identity()
