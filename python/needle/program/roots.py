@@ -8,6 +8,7 @@ object once, by the way that leads to it; the guards are written as the source o
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import types
 from collections import OrderedDict, defaultdict
@@ -22,6 +23,7 @@ from ..graph import Node, Tensor, TensorTuple
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tqdm", "pytest", "hypothesis", "numba"}
 _MISSING = object()
+_NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 LONG = 256  # elements: a longer list of nothing but constants is compared as a whole
 
 
@@ -312,6 +314,8 @@ def _package(value) -> str:
 
 
 def _is_ours(value) -> bool:
+    if isinstance(value, types.FunctionType):  # its module may be that of a function that it wraps
+        return value.__code__.co_filename.startswith(_NEEDLE)
     return _package(value) == __name__.partition(".")[0]
 
 
