@@ -107,9 +107,59 @@ def jit(
     check: bool = False,
     wait: bool = False,
 ) -> Any:
-    """Compile `fun`: record what it does with arrays, and replay that as one program, without Python objects between.
+    """Compile `fun`: record once what it does with arrays, and replay that as one program.
 
-    See docs/jit.md.
+    `fun` is ordinary code: a function of arrays, or a whole training step with `backward()`, an optimizer, running
+    statistics and random draws.  Its first call runs it once under a trace, in which arrays have shapes and no numbers,
+    and undoes whatever that run changed.  From then on a call runs the program: the same instructions, merged, fused
+    and planned, with no graph between them.  What the function does to Tensors, parameters, gradients and optimizers
+    happens at each call, in order; so do `needle.debug_print` and the draws of `needle.init` and of Dropout.
+
+    What a program depends on is found at each call: arguments, what `fun` closes over, the globals that it names, and
+    all inside of these.  Tensors, arrays and the numbers of an optimizer (learning rate, step count) are inputs, read
+    afresh, and so are numbers among the arguments.  Another shape, dtype, structure, training flag or closed-over
+    number is another signature, and traces again.  docs/jit.md has the whole story.
+
+    Args:
+        fun: the function.  Left out, `jit(check=True)` and the like are decorators.
+        static_argnums, static_argnames: arguments, by position and by name, that are not traced but compared: their
+            values can be asked for, and another value traces again.  They must be hashable.
+        backend: "numpy" (always there), "numba" (compiled kernels; needs the extra `jit`), or "auto": Numba where it is
+            installed and pays.
+        check: whether to run `fun` itself beside the program at the first call of each signature, and compare.
+        wait: whether a call waits for kernels that are compiled in the background; without it the NumPy program serves
+            until they are there.
+
+    Returns:
+        A function with the arguments and results of `fun`.  Results are Tensors, or arrays where no argument holds a
+        Tensor; `grad`, `vmap` and every other transform take it as they take `fun`, and it can be called within other
+        jitted functions.
+
+    Raises:
+        TypeError: `fun` cannot be called; at a call, a static argument that cannot be hashed; `ValueUnknown`, a
+            TypeError too: the value of a traced array was asked for (`if loss > 3`, `float(loss)`, `.numpy()`).
+        RuntimeError: at a call: random numbers that the program could not draw again, or a value that was kept beyond
+            its trace.
+        ValueError: an unknown backend.
+        ImportError: the backend "numba" without Numba.
+
+    >>> import numpy as np
+    >>> import needle as ndl
+    >>> weight = ndl.Tensor([1.0, -1.0])
+    >>> adam = ndl.optim.Adam([weight], lr=0.1)
+    >>> @ndl.jit
+    ... def step(x, y):
+    ...     loss = ((x @ weight - y) ** 2).mean()
+    ...     adam.reset_grad()
+    ...     loss.backward()
+    ...     adam.step()
+    ...     return loss
+    >>> x, y = np.eye(2), np.array([0.0, 3.0])
+    >>> [round(float(step(x, y)), 3) for _ in range(4)]
+    [8.5, 8.01, 7.541, 7.092]
+    >>> adam.lr = 0.5  # an input: nothing is traced again
+    >>> float(step(x, y)) < 7 and step.cache_size() == 1
+    True
     """
     if fun is None:
         return functools.partial(
