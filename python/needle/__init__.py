@@ -22,7 +22,10 @@ _TRANSFORMS = (
 )  # fmt: skip
 
 
-_OTHERS = {"backprop": "backpropagation", "draw": "drawing", "explain": "explanation"}
+_OTHERS = {
+    "backprop": "backpropagation", "debug_print": "debugging", "draw": "drawing", "explain": "explanation",
+    "jit": "program",
+}  # fmt: skip
 
 
 def __getattr__(name: str):

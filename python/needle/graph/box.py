@@ -67,6 +67,10 @@ class Box(Node):
         """A new box of the same frame that carries the same, without history."""
         raise TypeError(f"{type(self).__name__} must say how it is copied")
 
+    def beneath(self) -> Node:
+        """The node that holds what is known of the value: of a batch, that of all examples."""
+        raise ValueUnknown(f"a value inside {self.frame.name} has no numbers yet")
+
     def constant(self) -> Node:
         return self.copy()
 

@@ -25,6 +25,9 @@ class Trace(Protocol):
     def change(self, holder: dict, effect: Callable[[], None]) -> None:
         """`effect()` changes entries of `holder` that are no arrays: now, and at each call of the program."""
 
+    def effect(self, function: Callable[..., None], arrays: list) -> None:
+        """`function(*arrays)` does something that the program must do at each call, in its turn among other effects."""
+
     def check(self, function: Callable[[], Any]) -> None:
         """A call for which `function()` gives something else than now is to be traced again."""
 

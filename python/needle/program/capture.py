@@ -33,7 +33,7 @@ from ..graph import (
 from ..transforms.nan import user_line
 from ..transforms.trees import Tree
 from . import array_functions  # noqa: F401  (NumPy's functions on traced arrays)
-from .functions import Call, Check
+from .functions import Call, Check, Effect
 from .ir import Program, Var
 from .recording import Recorder, Traced, ValueAsked
 from .roots import Roots, rebuilt
@@ -182,6 +182,9 @@ class Session(Recorder):
                 for place, value in enumerate(values)
             ]
         )
+
+    def effect(self, function, arrays):
+        self.emit(Effect(function), [self.var(array) for array in arrays], [])
 
     def check(self, function):
         self.checks.append((function, function()))

@@ -352,6 +352,24 @@ class Fused(Function):
         return None
 
 
+class Effect(Function):
+    """`function(*arrays)`, for what it does: it gives nothing.  Runs at each call, in its turn."""
+
+    several = True
+    pure = False
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., None]):
+        self.function = function
+
+    def __call__(self, *arrays):
+        self.function(*arrays)
+        return ()
+
+    def key(self):
+        return None
+
+
 class Draw(Function):
     """Random numbers: `make()` draws them.  Runs at each call, in its turn."""
 

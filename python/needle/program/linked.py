@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 
 from .. import init
+from ..debugging import silent
 from ..graph import Node, Tensor, TensorTupleOp, linked_handle, new_handle, no_grad
 from ..ops.tuples import TupleGetItem
 from ..transforms.reverse import vjp
@@ -33,7 +34,7 @@ class Linked(TensorTupleOp):
         return nullcontext() if self.random is None else init.restored(self.random)
 
     def compute(self, *arrays):
-        with no_grad(), self.again():
+        with no_grad(), self.again(), silent():
             results = self.flat([new_handle(Node(None, (), array, False)) for array in arrays])
         return tuple([result.node.data for result in results])
 
@@ -95,8 +96,9 @@ def pullback_of(flat: Callable) -> Callable:
             inside = dict(zip(wanted, given))
             return tuple(flat([inside.get(i, value) for i, value in enumerate(values)]))
 
-        _, back = vjp(of_wanted, *[values[i] for i in wanted])
-        return list(back(tuple(out_grads)))
+        with silent():
+            _, back = vjp(of_wanted, *[values[i] for i in wanted])
+            return list(back(tuple(out_grads)))
 
     pull.__name__ = flat.__name__
     return pull

@@ -82,6 +82,9 @@ class Batched(Box):
     def copy(self) -> "Batched":
         return Batched(self.frame, self.payload)
 
+    def beneath(self) -> Node:
+        return self.payload
+
     def detached(self) -> Node:
         return Batched(self.frame, self.payload.detached())
 

@@ -64,6 +64,9 @@ class Dual(Box):
     def copy(self) -> "Dual":
         return Dual(self.frame, self.primal, self.tangent, self.lanes)
 
+    def beneath(self) -> Node:
+        return self.primal
+
     def detached(self) -> Node:
         return self.primal.detached()
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..adjoint import Pullback, follow, recording, retire
+from ..debugging import silent
 from ..graph import (
     Node,
     Tensor,
@@ -66,7 +67,7 @@ class FunctionOp(TensorTupleOp):
 
     def run_again(self, node) -> tuple[list[Node], list[Tensor]]:
         """Run the function on stand-ins for its arguments, recorded; returns these and the results."""
-        with recording():
+        with recording(), silent():
             stand_ins = [follow(argument.node) for argument in self.arguments(node.inputs)]
             results = self.fun([new_handle(stand_in) for stand_in in stand_ins])
         retire(stand_ins)

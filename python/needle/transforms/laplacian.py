@@ -79,6 +79,9 @@ class Curved(Box):
     def copy(self) -> "Curved":
         return Curved(self.frame, self.directions, self.primal, self.tangent, self.curvature, self.lanes)
 
+    def beneath(self) -> Node:
+        return self.primal
+
     def detached(self) -> Node:
         return self.primal.detached()
 

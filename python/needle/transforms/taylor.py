@@ -42,6 +42,9 @@ class Series(Box):
     def copy(self) -> "Series":
         return Series(self.frame, self.primal, self.terms, self.lanes)
 
+    def beneath(self) -> Node:
+        return self.primal
+
     def detached(self) -> Node:
         return self.primal.detached()
 
