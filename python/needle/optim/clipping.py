@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from ..graph import Tensor, leaf
+from ..graph import Tensor, Trace, leaf, tracing
 
 
 def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
@@ -17,7 +18,7 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
         max_norm: > 0.
 
     Returns:
-        ‖g‖₂ before clipping.
+        ‖g‖₂ before clipping: a number; under `jit` a Tensor.
 
     Raises:
         ValueError: max_norm is not positive.
@@ -26,6 +27,9 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
     if not max_norm > 0:
         raise ValueError(f"clip_grad_norm needs max_norm > 0; got {max_norm}")
     norms, found = [], _with_grad(params, "clip_grad_norm")
+    trace = tracing()
+    if trace is not None:
+        return _clipped_in(trace, found, max_norm)
     for i, _, g in found:
         norm = float(np.linalg.norm(g))
         if not math.isfinite(norm):  # unless only the squares overflowed
@@ -41,6 +45,22 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
         for _, param, g in found:
             param.grad = leaf(np.multiply(g, factor, out=np.empty_like(g)))
     return total
+
+
+def _clipped_in(trace: Trace, found: list, max_norm: float) -> Any:
+    """`clip_grad_norm` under jit, where no value can be looked at."""
+    squares: list = [np.square(np.linalg.norm(g).astype("float64")) for _, _, g in found]
+    total = np.sqrt(sum(squares[1:], squares[0])) if squares else np.zeros(())
+    trace.effect(_require_finite, [total])
+    factor = np.minimum(max_norm / (total + 1e-6), 1)
+    for _, param, g in found:
+        param.grad = leaf(g * factor.astype(g.real.dtype))
+    return leaf(total)
+
+
+def _require_finite(norm) -> None:
+    if not math.isfinite(norm):
+        raise FloatingPointError("clip_grad_norm: a gradient holds nan or inf, or its squares overflow: it has no norm")
 
 
 def clip_grad_value(params: Iterable[Tensor], max_value: float) -> None:

@@ -1,5 +1,6 @@
 """The walk that leaves a program: trace, optimise, emit, run."""
 
+from .compile import BACKENDS
 from .jit import JitFunction, jit
 
-__all__ = ["JitFunction", "jit"]
+__all__ = ["BACKENDS", "JitFunction", "jit"]

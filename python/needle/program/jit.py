@@ -79,6 +79,11 @@ class JitFunction:
             raise RuntimeError(f"{self.__name__} has not been called yet, so there is no program to show")
         return self._entries[0]
 
+    @property
+    def traces(self) -> int:
+        """How often the function was traced."""
+        return self._traces
+
     def cache_size(self) -> int:
         """How many programs are kept."""
         return len(self._entries)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..graph import Tensor, no_grad
 from .batches import as_loader, as_tensor, inputs_and_target
+from .compiled import forward_of
 
 Metrics = Mapping[str, Callable[[Any, Tensor], Any]]
 
@@ -34,7 +35,7 @@ def evaluate(
         TypeError, ValueError: the data is none of these, is empty, or its batches are not inputs and a target.
     """
     loader = as_loader(data, "evaluate", batch_size=batch_size)
-    means = averages_over(model, loader, loss, metrics, "evaluate").means()
+    means = averages_over(model, forward_of(model, loss), loader, metrics, "evaluate").means()
     if not means:
         raise ValueError("evaluate has nothing to measure: the targets are no labels; give it a loss or metrics")
     return means
@@ -94,18 +95,19 @@ class Averages:
 
 def averages_over(
     model: Callable[..., Any],
+    forward: Callable[..., Any],
     loader: Iterable[Any],
-    loss: Callable[[Any, Tensor], Tensor] | None,
     metrics: Metrics | None,
     caller: str,
     after_batch: Callable[[], object] = lambda: None,
 ) -> Averages:
+    """The means over `loader` of the loss and the metrics, by `forward`, which gives prediction and loss of a batch."""
     averages = Averages()
     with no_grad(), evaluation_mode(model):
         for batch in loader:
             inputs, target = inputs_and_target(batch, caller)
-            prediction = model(*inputs)
-            values = {} if loss is None else {"loss": loss(prediction, target).item()}
+            prediction, loss = forward(inputs, target)
+            values = {} if loss is None else {"loss": loss.item()}
             averages.add(values | measure(metrics, prediction, target), examples_in(target))
             after_batch()
     if not averages.count:

@@ -17,6 +17,7 @@ class History(dict[str, list[float]]):
         stopped: why the run has ended: `"epochs"` (all are done), `"patience"` (no longer better) or `"interrupted"`;
             None while it goes on.
         best_epoch: the index of the epoch with the best value of what early stopping watches; None without it.
+        uncompiled: what was to be compiled and could not be, with the reason; not saved.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class History(dict[str, list[float]]):
         super().__init__({name: list(values) for name, values in (curves or {}).items()})
         self.stopped = stopped
         self.best_epoch: int | None = best_epoch
+        self.uncompiled: dict[str, str] = {}
 
     @property
     def interrupted(self) -> bool:

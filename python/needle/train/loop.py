@@ -7,6 +7,7 @@ from typing import Any
 
 from ..io.files import Path
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
+from ..program import BACKENDS
 from .batches import as_loader
 from .evaluation import Metrics
 from .history import History
@@ -34,6 +35,7 @@ def fit(
     checkpoint_every: int | None = None,
     resume: bool = False,
     progress: bool = True,
+    jit: bool | str = True,
 ) -> History:
     """Train `model`: for each batch (X, y) the loss of `model(X)`, its gradient, and one step of the optimizer.
 
@@ -61,7 +63,10 @@ def fit(
         checkpoint: file to write after each epoch, and when interrupted between two steps.
         checkpoint_every: also write it after this many steps within an epoch.
         resume: whether to go on from the checkpoint, if it is there.
-        progress: whether to show a progress bar.
+        progress: whether to show a progress bar, and above it a line on whether steps are compiled.
+        jit: whether to compile the steps (`needle.jit`), or the name of jit's backend.  What cannot be compiled runs as
+            it is, with the same results; `history.uncompiled` says what and why.  Whatever model and loss do beside
+            computing (printing, appending to a list) happens once in compiled steps: choose False to see it each time.
 
     Returns:
         The History: a dict with a list for each curve.
@@ -117,6 +122,8 @@ def fit(
         validation = as_loader(validation, "fit's validation", batch_size=None if is_loader else batch_size)
     if monitor is not None and monitor.startswith("validation_") and validation is None:
         raise ValueError(f"fit cannot watch monitor={monitor!r} without validation data")
+    if not isinstance(jit, bool) and jit not in BACKENDS:
+        raise ValueError(f"fit needs jit to be True, False or one of {', '.join(BACKENDS)}; got {jit!r}")
     monitor = monitor or ("loss" if validation is None else "validation_loss")
     run = Run(
         model=model,
@@ -136,6 +143,7 @@ def fit(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         progress=progress,
+        backend="auto" if jit is True else jit or None,
     )
     if resume and checkpoint is not None and os.path.exists(checkpoint):
         run.resume(checkpoint)

@@ -1,6 +1,7 @@
 """The progress bar of an epoch."""
 
 import importlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,11 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.set_postfix_str(_as_text(means), refresh=False)
             self._bar.update()
+
+    def say(self, text: str) -> None:
+        """A line of text above the bar."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
 
     def show(self, means: Mapping[str, float]) -> None:
         """What is known at the end of the epoch."""

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ..graph import Tensor, leaf
+from ..graph import Tensor
 from ..io import FileError, load_checkpoint, save_checkpoint
 from ..io.files import Path
 from ..optim import Optimizer, ReduceLROnPlateau, Schedule
 from .batches import inputs_and_target, length
+from .compiled import Attempt, forward_of, gradient_of, update_of
 from .evaluation import Averages, Metrics, averages_over, examples_in, measure
 from .history import History
 from .interrupt import Interrupt, Stopped
@@ -60,11 +59,18 @@ class Run:
     checkpoint: Path | None
     checkpoint_every: int | None
     progress: bool
+    backend: str | None  # of jit; None for steps as they are
 
     history: History = field(default_factory=History)
     position: Position = field(default_factory=Position)
     best: Best | None = None
     interrupt: Interrupt = field(default_factory=Interrupt)
+    bar: ProgressBar | None = None
+
+    def __post_init__(self) -> None:
+        self.gradient = Attempt(gradient_of(self.model, self.loss), self.backend, self._give_up)
+        self.update = Attempt(update_of(self.optimizer, self.clip), self.backend, self._give_up)
+        self.forward = Attempt(forward_of(self.model, self.loss), self.backend, self._give_up)
 
     def go(self) -> History:
         """Train until all epochs are done, nothing gets better any more, or Ctrl-C."""
@@ -92,12 +98,13 @@ class Run:
         start, position = time.perf_counter(), self.position
         label = f"epoch {position.epoch + 1}/{self.epochs}"
         with ProgressBar(self.progress, label, length(self.loader), position.batches) as bar:
+            self.bar = bar
             if not position.is_trained:
                 self._train(bar)
             values = position.averages.means()
             if self.validation is not None:
                 means = averages_over(
-                    self.model, self.validation, self.loss, self.metrics, "fit's validation", self.interrupt.check
+                    self.model, self.forward, self.validation, self.metrics, "fit's validation", self.interrupt.check
                 ).means()
                 values |= {f"validation_{name}": value for name, value in means.items()}
             bar.show(values)
@@ -144,11 +151,9 @@ class Run:
 
     def _add_gradient(self, inputs: tuple[Tensor, ...], target: Tensor, share: float) -> dict[str, float]:
         """The loss and metrics of a batch, and `share` of its gradient, added to what waits in `.grad`."""
-        prediction = self.model(*inputs)
-        loss = self.loss(prediction, target)
-        if not isinstance(loss, Tensor) or loss.size != 1:
-            came = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-            raise TypeError(f"the loss must be a Tensor of one number, the mean over the batch; got {came}")
+        prediction, loss = self.gradient(inputs, target, None if share == 1 else share)
+        if self.gradient.calls == 1:
+            self._say(f'the training step is compiled (jit="{self.backend}")')
         number = float(loss.item())
         if not math.isfinite(number):
             place = f"epoch {self.position.epoch + 1}, batch {self.position.batches + 1}"
@@ -156,10 +161,6 @@ class Run:
                 f"the loss became {number} in {place}; the weights are those before that step. "
                 "Try a lower learning rate or clip=1.0, and look for nan in the data"
             )
-        if share == 1:
-            loss.backward(create_graph=False)
-        else:
-            loss.backward(leaf(np.full_like(loss.node.data, share)), accumulate=True, create_graph=False)
         return {"loss": number} | measure(self.metrics, prediction, target)
 
     def _step(self) -> None:
@@ -169,12 +170,17 @@ class Run:
                 "the loss depends on none of the optimizer's parameters; "
                 "make the optimizer of this model's parameters(), after any conversion or replacement of them"
             )
-        if self.clip is not None:
-            optimizer.clip_grad_norm(self.clip)
-        optimizer.step()
-        optimizer.reset_grad()
+        self.update()
         if self.schedule is not None and self.schedule_every == "step":
             self.schedule.step()
+
+    def _give_up(self, what: str, why: str) -> None:
+        self.history.uncompiled[what] = why
+        self._say(f"the {what} goes on uncompiled: {why}")
+
+    def _say(self, text: str) -> None:
+        if self.bar is not None:
+            self.bar.say(text)
 
     # Early stopping
 

@@ -1,0 +1,100 @@
+"""The steps of a training run as compiled functions, wherever they can be; else as they are."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..graph import Tensor, tracing
+from ..init import ones_like
+from ..optim import Optimizer
+from ..program import jit
+from ..transforms.trees import Tree
+
+TRIES = 24  # traces, of at least half as many calls, after which compiling is given up
+
+_PLAIN = (int, float, complex, str, type(None))
+
+
+class Attempt:
+    """`fun`, compiled.  Where that fails, `give_up(name, why)` is told once, and `fun` is called as it is from then on.
+
+    `calls` counts those that were compiled.
+    """
+
+    def __init__(self, fun: Callable[..., Any], backend: str | None, give_up: Callable[[str, str], None]):
+        self.fun, self.give_up, self.calls = fun, give_up, 0
+        self._compiled = None if backend is None else jit(fun, backend=backend)
+
+    def __call__(self, *args: Any) -> Any:
+        if self._compiled is None:
+            return self.fun(*args)
+        try:
+            result = self._compiled(*args)
+        except Exception as error:
+            result = self.fun(*args)  # the trace has put everything back; a mistake of the caller's shows here again
+            self._give_up(f"{type(error).__name__}: {error}")
+            return result
+        self.calls += 1
+        if self._compiled.traces >= TRIES and 2 * self._compiled.traces > self.calls:
+            self._give_up(
+                f"it was traced {self._compiled.traces} times in {self.calls} calls, since something that it depends "
+                "on (a shape, or a number that it closes over) is another one each time"
+            )
+        return result
+
+    def _give_up(self, why: str) -> None:
+        self._compiled = None
+        self.give_up(self.fun.__name__.replace("_", " "), why)
+
+
+def gradient_of(model: Callable[..., Any], loss: Callable[[Any, Tensor], Tensor]) -> Callable[..., Any]:
+    """The function from a batch to the prediction and the loss, that leaves gradients in `.grad`: with a `share`, that
+    part of them, added to what is there."""
+
+    def training_step(inputs: tuple[Tensor, ...], target: Tensor, share: float | None) -> tuple[Any, Tensor]:
+        prediction = model(*inputs)
+        value = loss(prediction, target)
+        require_one_number(value)
+        if share is None:
+            value.backward(create_graph=False)
+        else:
+            value.backward(ones_like(value, requires_grad=False) * share, accumulate=True, create_graph=False)
+        return _whole(prediction), value
+
+    return training_step
+
+
+def update_of(optimizer: Optimizer, clip: float | None) -> Callable[[], None]:
+    """The function that moves the parameters along their gradients, and forgets these."""
+
+    def optimizer_step() -> None:
+        if clip is not None:
+            optimizer.clip_grad_norm(clip)
+        optimizer.step()
+        optimizer.reset_grad()
+
+    return optimizer_step
+
+
+def forward_of(model: Callable[..., Any], loss: Callable[[Any, Tensor], Tensor] | None) -> Callable[..., Any]:
+    """The function from a batch to the prediction and the loss, if there is one."""
+
+    def validation(inputs: tuple[Tensor, ...], target: Tensor) -> tuple[Any, Tensor | None]:
+        prediction = model(*inputs)
+        return _whole(prediction), None if loss is None else loss(prediction, target)
+
+    return validation
+
+
+def require_one_number(loss: Any) -> None:
+    if not isinstance(loss, Tensor) or loss.size != 1:
+        came = f"shape {loss.shape}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise TypeError(f"the loss must be a Tensor of one number, the mean over the batch; got {came}")
+
+
+def _whole(prediction: Any) -> Any:
+    """What a model returned, if a compiled function can return it: all of its Tensors are in view."""
+    if tracing() is not None:
+        for leaf in Tree(prediction).leaves:
+            if not isinstance(leaf, Tensor | _PLAIN):
+                raise TypeError(f"the model returns a {type(leaf).__name__}, into which jit does not look")
+    return prediction
