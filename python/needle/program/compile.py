@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 
-from .ir import Program, interpret
+from .emit import Emitter
+from .ir import Program
 from .passes import simplify
+from .plan import plan
 
 BACKENDS = ("auto", "numpy", "numba")
 
@@ -17,9 +21,45 @@ class Compiled:
 
     run: Callable
     source: str
+    emitter: Emitter
+    report: Figures
+
+    @cached_property
+    def _timed(self) -> Callable:
+        return self.emitter.function(timed=True)
+
+    def profile(self, arrays) -> list[tuple[float, str, str]]:
+        """Run once, and give for each statement the seconds that it took, its text and the user's line."""
+        times: list[float] = []
+        self._timed(*arrays, times)
+        seconds = [after - before for before, after in pairwise(times)]
+        return [(time, text, line) for time, (text, line) in zip(seconds, self.emitter.statements, strict=True)]
+
+
+@dataclass
+class Figures:
+    """What is known of a program without running it.
+
+    Attributes:
+        counts: (pass, number of instructions after it), in order.
+        groups: how many instructions each fused group has.
+        allocated: bytes that each call allocates: what it hands back.
+        scratch: bytes that calls share.
+        unshared: bytes that scratch would take if no two arrays lay in the same place.
+    """
+
+    counts: list[tuple[str, int]]
+    groups: list[int]
+    allocated: int
+    scratch: int
+    unshared: int
 
 
 def compile_program(program: Program, backend: str) -> Compiled:
     """A program, optimised, as a function of its inputs."""
-    program = simplify(program)
-    return Compiled(lambda *arrays: interpret(program, arrays), "\n".join(map(repr, program)))
+    counts = [("recorded", len(program))]
+    program = simplify(program, lambda name, before, after: counts.append((name, after)))
+    made = plan(program)
+    emitter = Emitter(made)
+    figures = Figures(counts, [], made.allocated, made.nbytes, made.unshared)
+    return Compiled(emitter.function(), emitter.source, emitter, figures)

@@ -144,9 +144,12 @@ def interpret(program: Program, arrays: Iterable[Any]) -> list[Any]:
         result = instruction.function(*[value(var) for var in instruction.inputs])
         results = result if instruction.function.several else (result,)
         values.update(zip(instruction.outputs, results, strict=True))
-    results = [value(var).copy() if isinstance(var, Constant) else value(var) for var in program.outputs]
-    kept = [results[i].copy() for i in program.in_place]  # before one of them is overwritten
-    for (i, target), result in zip(program.in_place.items(), kept):
+    results = [value(var) for var in program.outputs]
+    written = [values[target] for target in program.in_place.values()]
+    for i, var in enumerate(program.outputs):
+        if isinstance(var, Constant) or any(np.may_share_memory(results[i], target) for target in written):
+            results[i] = results[i].copy()
+    for i, target in program.in_place.items():
+        np.copyto(values[target], results[i])
         results[i] = values[target]
-        np.copyto(results[i], result)
     return results

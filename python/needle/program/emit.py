@@ -1,0 +1,411 @@
+"""A program as the source of one Python function of NumPy calls, and that function.
+
+What lies in scratch is written there by `out=`, and the arrays that show scratch are made once, for as many calls as
+run at the same time: an arena.  A call takes an arena from those that are free and puts it back at its end.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from .functions import (
+    Assign,
+    BroadcastTo,
+    Call,
+    Cast,
+    Copy,
+    Full,
+    Hole,
+    Index,
+    Matmul,
+    Reduce,
+    Reshape,
+    Transpose,
+    Ufunc,
+    Where,
+)
+from .ir import Instruction, Var
+from .plan import ALIGNMENT, Buffer, Plan, shown
+
+_HEAD = """
+    try:
+        arena = arenas.pop()
+    except IndexError:
+        arena = new_arena()
+    {}= arena"""
+
+
+class Emitter:
+    """Writes the source of a plan.
+
+    Attributes:
+        source: the function `program`.
+        statements: (text, user's line) of each statement, in order.
+        names: the objects that the source refers to.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.names: dict[str, Any] = {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
+        self.statements: list[tuple[str, str]] = []
+        self._called: dict[Var, str] = {}
+        self._scalars: dict[tuple[np.dtype, bytes], str] = {}
+        self._count = 0
+        self._objects: dict[int, str] = {}
+        self._buffers: dict[Buffer, str] = {}
+        self._reductions: dict[np.ufunc, str] = {}
+        self._taken = set(keyword.kwlist) | {"arena", "arenas", "new_arena", "program", "times", *self.names}
+        self._inputs = [self._input(var) for var in plan.program.inputs]
+        self._body()
+        self.names |= {"arenas": [], "new_arena": self._new_arena()}
+        self.source = self._source(timed=False)
+
+    # Names
+
+    def _input(self, var: Var) -> str:
+        self._called[var] = self._unused(_identifier(getattr(var, "name", "x")))
+        return self._called[var]
+
+    def _unused(self, name: str) -> str:
+        if name in self._taken or not name:
+            i = 1
+            while f"{name}_{i}" in self._taken:
+                i += 1
+            name = f"{name}_{i}"
+        self._taken.add(name)
+        return name
+
+    def constant(self, value, name: str = "") -> str:
+        """The name of an object that the source needs and cannot spell."""
+        found = self._objects.get(id(value))
+        if found is None:
+            found = self._objects[id(value)] = self._unused(name or f"c{len(self._objects)}")
+            self.names[found] = value
+        return found
+
+    def _name(self, var: Var) -> str:
+        name = self._called.get(var)
+        if name is None:
+            if var in self.plan.constants:
+                name = self._number(self.plan.constants[var])
+            else:
+                self._count += 1
+                name = self._unused(f"h{self._count}")
+            self._called[var] = name
+        return name
+
+    def _number(self, array: np.ndarray) -> str:
+        """The name of an array that no call changes; equal numbers have one name."""
+        if array.ndim:
+            return self.constant(array)
+        key = array.dtype, array.tobytes()
+        if key not in self._scalars:
+            self._scalars[key] = self.constant(array)
+        return self._scalars[key]
+
+    def _buffer(self, var: Var) -> str:
+        buffer = self.plan.buffers[var]
+        if buffer not in self._buffers:
+            self._buffers[buffer] = self._unused(f"b{len(self._buffers)}")
+        return self._buffers[buffer]
+
+    # Statements
+
+    def _body(self) -> None:
+        plan = self.plan
+        for instruction in plan.program:
+            if instruction.outputs[0] in plan.constants:
+                continue
+            if instruction.outputs[0] in plan.views:
+                self._name(instruction.output)
+                continue
+            for text in self._written(instruction):
+                self.statements.append((text, instruction.line))
+        self.returned = []
+        for i, var in enumerate(plan.program.outputs):
+            name = self._name(var)
+            if i in plan.program.in_place:
+                target = self._name(plan.program.in_place[i])
+                if i in plan.copied:
+                    self.statements.append((f"{target}[...] = {name}", ""))
+                name = target
+            elif var in plan.constants:
+                name = f"{name}.copy()"
+            self.returned.append(name)
+
+    def _written(self, instruction: Instruction) -> list[str]:
+        """The statements of an instruction."""
+        function, plan = instruction.function, self.plan
+        inputs = [self._name(var) for var in instruction.inputs]
+        if isinstance(function, Call):
+            return self._call(instruction, inputs)
+        var = instruction.output
+        if var in plan.targets:
+            into = self._name(plan.targets[var])
+        elif var in plan.buffers:
+            into = self._buffer(var)
+        else:
+            into = ""
+        name = self._name(var)
+        shape = f"  # {var.dtype}{list(var.shape)}"
+        lines = self._into(instruction, inputs, into) if into else [self._new(instruction, inputs)]
+        value = lines.pop()
+        if value == name:
+            return lines
+        return [*lines, f"{name} = {value}{shape}"]
+
+    def _into(self, instruction: Instruction, inputs: list[str], into: str) -> list[str]:
+        """Statements that write a result into the array `into`, and last the expression that gives it."""
+        function = instruction.function
+        if isinstance(function, Ufunc):
+            dtype = "" if function.dtype is None else f", dtype={self._dtype(function.dtype)}"
+            # A third argument is taken faster by place, but these two will take it for something else
+            by_name = "out=" if function.ufunc in (np.maximum, np.minimum) else ""
+            return [f"{self._ufunc(function.ufunc)}({', '.join(inputs)}, {by_name}{into}{dtype})"]
+        if isinstance(function, Matmul):
+            return [f"{self.constant(np.matmul, 'matmul')}({', '.join([*inputs, into])})"]
+        if isinstance(function, Reduce):
+            return [self._reduce(function, inputs[0], into)]
+        if isinstance(function, Where):
+            condition, a, b = inputs
+            copyto = self.constant(np.copyto, "copyto")
+            return [*self._copied(instruction, 2, b, into), f"{copyto}({into}, {a}, where={condition})", into]
+        if isinstance(function, Assign):
+            base, value = inputs
+            return [*self._copied(instruction, 0, base, into), f"{into}[{_key(function.key_)}] = {value}", into]
+        if isinstance(function, Full):
+            return [f"{into}[...] = {self._spelled(function.value)}", into]
+        if isinstance(function, Reshape):
+            return [f"{into}[...] = {inputs[0]}.reshape({function.shape})", into]
+        return [*self._copied(instruction, 0, inputs[0], into), into]
+
+    def _copied(self, instruction: Instruction, i: int, value: str, into: str) -> list[str]:
+        """The statement that copies input i, which has the name `value`, into `into`, if it does not lie there."""
+        buffers = self.plan.buffers
+        there = buffers.get(instruction.inputs[i])
+        if value == into or (there is not None and there == buffers.get(instruction.output)):
+            return []
+        return [f"{into}[...] = {value}"]
+
+    def _new(self, instruction: Instruction, inputs: list[str]) -> str:
+        """The expression of a result in memory of its own, or of a view."""
+        function, var = instruction.function, instruction.output
+        if isinstance(function, Ufunc):
+            if not var.ndim:
+                return self._into(instruction, inputs, f"{self._empty()}((), {self._dtype(var.dtype)})")[0]
+            dtype = "" if function.dtype is None else f", dtype={self._dtype(function.dtype)}"
+            return f"{self._ufunc(function.ufunc)}({', '.join(inputs)}{dtype})"
+        if isinstance(function, Matmul):
+            value = f"{self.constant(np.matmul, 'matmul')}({', '.join(inputs)})"
+            return value if var.ndim else f"asarray({value})"
+        if isinstance(function, Reduce):
+            value = self._reduce(function, inputs[0], "")
+            return value if var.ndim else f"asarray({value})"
+        if isinstance(function, Where):
+            return f"{self.constant(np.where, 'where')}({', '.join(inputs)})"
+        if isinstance(function, Cast):
+            return f"{inputs[0]}.astype({self._dtype(function.dtype)})"
+        if isinstance(function, Copy):
+            return f"{inputs[0]}.copy()"
+        if isinstance(function, Full):
+            if function.value == 0 and str(function.value)[0] != "-":
+                return f"{self.constant(np.zeros, 'zeros')}({function.shape}, {self._dtype(function.dtype)})"
+            value = self._spelled(function.value)
+            return f"{self.constant(np.full, 'full')}({function.shape}, {value}, {self._dtype(function.dtype)})"
+        if isinstance(function, Assign):
+            return f"{self.constant(assigned, 'assigned')}({inputs[0]}, {self._spelled(function.key_)}, {inputs[1]})"
+        return self._view(function, var, inputs)
+
+    def _view(self, function, var: Var, inputs: list[str]) -> str:
+        if isinstance(function, Reshape):
+            return f"{inputs[0]}.reshape({function.shape})"
+        if isinstance(function, Transpose):
+            flat = function.axes == tuple(range(var.ndim))[::-1]
+            return f"{inputs[0]}.T" if flat else f"{inputs[0]}.transpose({function.axes})"
+        if isinstance(function, Index):
+            key = function.key_ if isinstance(function.key_, tuple) else (function.key_,)
+            if not var.ndim and ... not in key:
+                key = (*key, ...)
+            return f"{inputs[0]}[{_key(key)}]"
+        if isinstance(function, BroadcastTo):
+            return f"{self.constant(np.broadcast_to, 'broadcast_to')}({inputs[0]}, {function.shape})"
+        value = function.source(inputs, self.constant)
+        return value if var.ndim else f"asarray({value})"
+
+    def _reduce(self, function: Reduce, array: str, into: str) -> str:
+        axis = function.axis[0] if len(function.axis) == 1 else function.axis
+        options = [] if function.dtype is None else [f"dtype={self._dtype(function.dtype)}"]
+        options += [f"out={into}"] if into else []
+        options += ["keepdims=True"] if function.keepdims else []
+        options += [] if function.initial is None else [f"initial={self._spelled(function.initial)}"]
+        name = self._reductions.get(function.ufunc)
+        if name is None:
+            name = self._reductions[function.ufunc] = self._unused(f"{function.ufunc.__name__}_reduce")
+            self.names[name] = function.ufunc.reduce
+        return f"{name}({', '.join([array, str(axis), *options])})"
+
+    def _call(self, instruction: Instruction, inputs: list[str]) -> list[str]:
+        """A call of a function of which nothing is known, its arguments spelled out."""
+        function = instruction.function
+        args = [self._spelled(item, inputs) for item in function.args]
+        args += [
+            f"{key}={self._spelled(item, inputs)}"
+            if key.isidentifier()
+            else f"**{{{key!r}: {self._spelled(item, inputs)}}}"
+            for key, item in function.kwargs.items()
+        ]
+        name = _identifier(getattr(function.function, "__name__", type(function.function).__name__))
+        if name == "compute":
+            name = _identifier(type(getattr(function.function, "__self__", None)).__name__)
+        value = f"{self.constant(function.function, name)}({', '.join(args)})"
+        outputs = ", ".join([self._name(var) for var in instruction.outputs])
+        shapes = "  # " + ", ".join([f"{var.dtype}{list(var.shape)}" for var in instruction.outputs])
+        if not function.several:
+            handed_back = instruction.output in self.plan.in_new
+            value = f"own({', '.join([value, *inputs])})" if handed_back else f"asarray({value})"
+            return [f"{outputs} = {value}{shapes}"]
+        lines = [f"{outputs}{',' if len(instruction.outputs) == 1 else ''} = {value}{shapes}"]
+        for var in instruction.outputs:
+            name = self._name(var)
+            handed_back = var in self.plan.in_new
+            lines.append(f"{name} = " + (f"own({', '.join([name, *inputs])})" if handed_back else f"asarray({name})"))
+        return lines
+
+    # Words
+
+    def _ufunc(self, ufunc: np.ufunc) -> str:
+        return self.constant(ufunc, _identifier(ufunc.__name__))
+
+    def _empty(self) -> str:
+        return self.constant(np.empty, "empty")
+
+    def _dtype(self, dtype: np.dtype) -> str:
+        return self.constant(dtype, _identifier(str(dtype)))
+
+    def _spelled(self, item, inputs: Sequence[str] = ()) -> str:
+        """An argument of a call as source; `inputs` are the names that fill its holes."""
+        if isinstance(item, Hole):
+            return inputs[item.index]
+        if type(item) in (tuple, list):
+            inside = ", ".join([self._spelled(each, inputs) for each in item])
+            if type(item) is list:
+                return f"[{inside}]"
+            return f"({inside},)" if len(item) == 1 else f"({inside})"
+        if isinstance(item, tuple) and hasattr(item, "_fields"):
+            inside = ", ".join([self._spelled(each, inputs) for each in item])
+            return f"{self.constant(type(item))}({inside})"
+        if type(item) is dict:
+            return "{" + ", ".join([f"{key!r}: {self._spelled(each, inputs)}" for key, each in item.items()]) + "}"
+        if item is None or item is ... or type(item) in (bool, int, str):
+            return "..." if item is ... else repr(item)
+        if type(item) is float and item == item and abs(item) != float("inf"):
+            return repr(item)
+        if type(item) is slice and all(type(each) in (int, type(None)) for each in (item.start, item.stop, item.step)):
+            return repr(item)
+        return self.constant(item)
+
+    # The whole
+
+    def _arrays(self) -> list[str]:
+        """The names of what an arena holds."""
+        views = [self._called[var] for var in self.plan.views]
+        return [*self._buffers.values(), *views]
+
+    def _new_arena(self) -> Callable[[], tuple]:
+        plan = self.plan
+        buffers = list(self._buffers)
+        views = [
+            (instruction.output, instruction.inputs[0], instruction.function)
+            for instruction in plan.program
+            if instruction.outputs[0] in plan.views
+        ]
+
+        def new_arena() -> tuple:
+            memory = aligned(plan.nbytes)
+            made = {buffer: buffer.array(memory) for buffer in buffers}
+            arrays = {var: made[buffer] for var, buffer in plan.buffers.items() if buffer in made}
+            for var, base, function in views:
+                arrays[var] = shown(function, var, arrays[base])
+            return (*made.values(), *[arrays[var] for var, _, _ in views])
+
+        return new_arena
+
+    def _source(self, timed: bool) -> str:
+        program = self.plan.program
+        lines = [f"def program({', '.join([*self._inputs, *(['times'] if timed else [])])}):"]
+        lines += [f"    # {name}: {var.dtype}{list(var.shape)}" for name, var in zip(self._inputs, program.inputs)]
+        if arrays := self._arrays():
+            lines += _HEAD.format("".join(f"{name}, " for name in arrays)).strip("\n").split("\n")
+        if timed:
+            lines.append("    times.append(perf_counter())")
+        lines += [f"    # {name} = {self.names[name]}" for name in self._scalars.values()]
+        line = ""
+        for text, of in self.statements:
+            if of != line and of:
+                lines.append(f"    # {of}")
+            line = of
+            lines.append(f"    {text}")
+            if timed:
+                lines.append("    times.append(perf_counter())")
+        if arrays:
+            lines.append("    arenas.append(arena)")
+        returned = ", ".join(self.returned)
+        lines.append(f"    return ({returned}{',' if len(self.returned) == 1 else ''})")
+        return "\n".join(lines) + "\n"
+
+    def function(self, timed: bool = False) -> Callable:
+        """The function; if `timed`, it takes a list more, and appends the time before and after each statement."""
+        exec(compile(self._source(timed), "<a program of needle>", "exec"), self.names)
+        return self.names.pop("program")
+
+
+def own(array, *inputs) -> np.ndarray:
+    """The result of a call, copied unless its memory is its own."""
+    array = np.asarray(array)
+    if array.base is None and all(array is not each for each in inputs):
+        return array
+    return array.copy(order="K")
+
+
+def assigned(base: np.ndarray, key, value) -> np.ndarray:
+    """A copy of `base` with `base[key] = value`."""
+    new = np.array(base, order="C")
+    new[key] = value
+    return new
+
+
+def aligned(nbytes: int) -> np.ndarray:
+    """A vector of unused bytes that begins at a multiple of ALIGNMENT."""
+    memory = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + nbytes]
+
+
+def _key(key) -> str:
+    """A key of whole numbers, slices, None and Ellipsis as it stands between brackets."""
+    keys = key if isinstance(key, tuple) else (key,)
+    if not keys:
+        return "()"
+
+    def part(each) -> str:
+        if each is ...:
+            return "..."
+        if each is None:
+            return "None"
+        if isinstance(each, slice):
+            start, stop, step = ["" if x is None else str(int(x)) for x in (each.start, each.stop, each.step)]
+            return f"{start}:{stop}" + (f":{step}" if step else "")
+        return str(int(each))
+
+    return ", ".join(map(part, keys)) + ("," if isinstance(key, tuple) and len(keys) == 1 else "")
+
+
+def _identifier(text: str) -> str:
+    name = re.sub(r"\W+", "_", str(text)).strip("_")
+    return f"_{name}" if name[:1].isdigit() else name or "f"

@@ -1,0 +1,332 @@
+"""Programs as NumPy functions: they agree with the interpreter, whatever lies in whose memory."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from needle.program.compile import compile_program
+from needle.program.functions import (
+    Assign,
+    BroadcastTo,
+    Call,
+    Cast,
+    Copy,
+    Full,
+    Fused,
+    Hole,
+    Index,
+    Matmul,
+    Reduce,
+    Reshape,
+    Transpose,
+    Ufunc,
+    Where,
+)
+from needle.program.ir import Constant, Input, Instruction, Program, interpret
+
+F4, F8, I8 = np.dtype("f4"), np.dtype("f8"), np.dtype("i8")
+
+
+class Builder:
+    """Writes a program, one instruction after the other."""
+
+    def __init__(self, **inputs):
+        self.inputs = [Input(a.shape, a.dtype, name) for name, a in inputs.items()]
+        self.arrays = list(inputs.values())
+        self.values = dict(zip(self.inputs, self.arrays))
+        self.instructions = []
+
+    def __getitem__(self, i):
+        return self.inputs[i]
+
+    def constant(self, array):
+        var = Constant(np.asarray(array))
+        self.values[var] = var.array
+        return var
+
+    def __call__(self, function, *inputs):
+        """The result of one more instruction; its shape and dtype are found by computing it."""
+        with np.errstate(all="ignore"):
+            value = function(*[self.values[var] for var in inputs])
+        values = value if function.several else (value,)
+        made = Instruction(function, inputs, [(np.shape(v), np.asarray(v).dtype) for v in values], "model.py:1: y = x")
+        self.instructions.append(made)
+        self.values.update(zip(made.outputs, values))
+        return made.outputs if function.several else made.output
+
+    def program(self, *outputs, in_place=None):
+        return Program(self.inputs, self.instructions, list(outputs), in_place)
+
+
+def fresh(arrays):
+    """Copies of arrays in the same layout, the ones that are the same object staying so."""
+    copies = {}
+    for array in arrays:
+        if id(array) not in copies:
+            base = array if array.base is None else array.base
+            if id(base) not in copies:
+                copies[id(base)] = base.copy()
+            new = copies[id(base)]
+            if array is not base:
+                new = np.ndarray(array.shape, array.dtype, new, _offset(array, base), array.strides)
+            copies[id(array)] = new
+    return [copies[id(array)] for array in arrays]
+
+
+def _offset(array, base):
+    return array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+
+
+def check(program, arrays, calls=3):
+    """The compiled program gives what the interpreter gives, the same bits at each call, and disturbs nothing."""
+    with np.errstate(all="ignore"):
+        compiled = compile_program(program, "numpy")
+        expected_inputs = fresh(arrays)
+        expected = [np.array(a) for a in interpret(program, expected_inputs)]
+        handed_back = []
+        for _ in range(calls):
+            given_arrays = fresh(arrays)
+            results = compiled.run(*given_arrays)
+            for result, value in zip(results, expected, strict=True):
+                assert isinstance(result, np.ndarray)
+                assert result.dtype == value.dtype and result.shape == value.shape
+                np.testing.assert_allclose(result, value, rtol=1e-5, atol=1e-5)
+            for mine, theirs in zip(given_arrays, expected_inputs):
+                np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+            for i, target in program.in_place.items():
+                assert results[i] is given_arrays[program.inputs.index(target)]
+            handed_back.append((results, [np.array(a) for a in results]))
+        for results, copies in handed_back:
+            for result, copy, first in zip(results, copies, handed_back[0][1]):
+                np.testing.assert_array_equal(result, copy)  # not overwritten by a later call
+                np.testing.assert_array_equal(copy, first)  # a replay is bit-equal
+    return compiled
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Random programs
+
+
+def _returned_itself(a):
+    return a
+
+
+def _first_row_and_sum(a):
+    return a[:1], np.sum(a)
+
+
+UFUNCS = [np.add, np.multiply, np.subtract, np.maximum]
+SINGLE = [np.negative, np.tanh, np.abs, np.square]
+SHAPES = [(), (3,), (2, 3), (1, 3), (3, 2), (0, 3), (2, 1, 3)]
+
+
+@st.composite
+def programs(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    arrays = {}
+    for i in range(draw(st.integers(1, 4))):
+        shape, dtype = draw(st.sampled_from(SHAPES)), draw(st.sampled_from([F4, F8, I8]))
+        array = np.asarray(3 * rng.standard_normal(shape)).astype(dtype)
+        kind = draw(st.sampled_from(["new", "turned", "stepped", "again"]))
+        if kind == "turned":
+            array = array.T
+        elif kind == "stepped":
+            array = np.repeat(array, 2, -1)[..., ::2] if array.ndim else array
+        elif kind == "again" and arrays:
+            array = draw(st.sampled_from(list(arrays.values())))
+        arrays[f"x{i}"] = array
+    b = Builder(**arrays)
+    made = [*b.inputs, b.constant(np.float32(1.5)), b.constant(np.arange(3.0))]
+    for _ in range(draw(st.integers(1, 14))):
+        a = draw(st.sampled_from(made))
+        value = b.values[a]
+        kind = draw(
+            st.sampled_from("one two two where cast copy reshape turn index to sum matmul assign call full".split())
+        )
+        try:
+            if kind == "one":
+                made.append(b(Ufunc(draw(st.sampled_from(SINGLE))), a))
+            elif kind == "two":
+                made.append(b(Ufunc(draw(st.sampled_from(UFUNCS))), a, draw(st.sampled_from(made))))
+            elif kind == "where":
+                other = draw(st.sampled_from([v for v in made if v.dtype == a.dtype]))
+                made.append(b(Where(), b(Ufunc(np.greater), a, made[0]), a, other))
+            elif kind == "cast":
+                made.append(b(Cast(draw(st.sampled_from([F4, F8, np.dtype("i4")]))), a))
+            elif kind == "copy":
+                made.append(b(Copy(), a))
+            elif kind == "reshape":
+                made.append(b(Reshape(draw(st.sampled_from([(a.size,), a.shape[::-1], (1, *a.shape)]))), a))
+            elif kind == "turn":
+                made.append(b(Transpose(tuple(draw(st.permutations(range(a.ndim))))), a))
+            elif kind == "index":
+                made.append(
+                    b(Index(draw(st.sampled_from([..., 0, slice(None, None, -1), (0, ...), (slice(1), None)]))), a)
+                )
+            elif kind == "to":
+                made.append(b(BroadcastTo((2, *a.shape)), a))
+            elif kind == "sum":
+                axes = draw(st.sampled_from([(0,), (a.ndim - 1,), tuple(range(a.ndim))]))
+                made.append(b(Reduce(np.add, axes, draw(st.booleans())), a))
+            elif kind == "matmul":
+                made.append(b(Matmul(), a, draw(st.sampled_from(made))))
+            elif kind == "assign":
+                part = b(Index(0), a)
+                made.append(b(Assign(0), a, part))
+            elif kind == "call":
+                function, several = draw(
+                    st.sampled_from([(_returned_itself, False), (np.sort, False), (_first_row_and_sum, True)])
+                )
+                results = b(Call(function, (Hole(0),), {}, several), a)
+                made += results if several else [results]
+            elif kind == "full":
+                made.append(b(Full(a.shape, a.dtype, 2), *[]))
+        except (ValueError, IndexError, TypeError, np.exceptions.AxisError):
+            pass
+        assert np.shape(value) == a.shape
+    outputs = draw(st.lists(st.sampled_from(made), min_size=1, max_size=4))
+    in_place = {}
+    for target in b.inputs:
+        if sum(np.shares_memory(b.values[target], array) for array in b.arrays) > 1 or not draw(st.booleans()):
+            continue
+        fitting = [v for v in made if (v.shape, v.dtype) == (target.shape, target.dtype)]
+        in_place[len(outputs)] = target
+        outputs.append(draw(st.sampled_from(fitting)))
+    return b.program(*outputs, in_place=in_place), b.arrays
+
+
+@settings(max_examples=400, deadline=None)
+@given(programs())
+def test_a_random_program_gives_what_the_interpreter_gives(drawn):
+    check(*drawn)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Traps by name
+
+
+def test_an_elementwise_result_takes_the_place_of_an_operand_that_is_not_read_again():
+    b = Builder(x=np.ones(8))
+    y = b(Ufunc(np.tanh), b[0])
+    for _ in range(10):
+        y = b(Ufunc(np.tanh), y)
+    compiled = check(b.program(b(Reduce(np.add, (0,)), y)), b.arrays)
+    assert compiled.report.scratch == 64 and compiled.report.unshared == 11 * 64
+
+
+def test_the_memory_behind_a_view_is_not_overwritten_while_the_view_is_read():
+    b = Builder(x=np.arange(6.0).reshape(2, 3))
+    y = b(Ufunc(np.negative), b[0])
+    turned = b(Transpose((1, 0)), y)
+    z = b(Ufunc(np.square), y)  # must not lie where y lies
+    check(b.program(b(Matmul(), z, turned)), b.arrays)
+
+
+def test_a_result_is_not_written_over_an_operand_that_is_read_turned_beside_it():
+    b = Builder(x=np.arange(9.0).reshape(3, 3))
+    y = b(Ufunc(np.negative), b[0])
+    check(b.program(b(Reduce(np.add, (0,)), b(Ufunc(np.add), y, b(Transpose((1, 0)), y)))), b.arrays)
+
+
+def test_what_a_call_gives_may_lie_in_the_memory_of_what_it_was_given():
+    b = Builder(x=np.arange(6.0))
+    y = b(Ufunc(np.negative), b[0])
+    same = b(Call(_returned_itself, (Hole(0),)), y)
+    z = b(Ufunc(np.square), b(Ufunc(np.exp), b[0]))
+    check(b.program(b(Ufunc(np.add), z, same), same), b.arrays)
+
+
+def test_a_state_is_written_in_place_where_nothing_reads_it_any_more():
+    b = Builder(m=np.arange(4.0), g=np.ones(4), w=np.zeros(4))
+    m = b(Ufunc(np.add), b(Ufunc(np.multiply), b[0], b.constant(np.float64(0.9))), b[1])
+    w = b(Ufunc(np.subtract), b[2], m)
+    compiled = check(b.program(w, m, in_place={1: b[0]}), b.arrays)
+    assert "m[...]" not in compiled.source
+
+
+def test_a_state_that_is_read_later_is_written_at_the_end():
+    b = Builder(m=np.arange(4.0), w=np.zeros(4))
+    new = b(Ufunc(np.negative), b[0])
+    w = b(Ufunc(np.add), b(Ufunc(np.add), b[1], new), b[0])
+    check(b.program(w, new, in_place={1: b[0]}), b.arrays)
+
+
+def test_states_that_swap_their_values():
+    b = Builder(m=np.arange(4.0), v=np.ones(4))
+    check(b.program(b[1], b[0], b[0], in_place={0: b[0], 1: b[1]}), b.arrays)
+
+
+def test_results_that_are_inputs_constants_and_views():
+    b = Builder(x=np.arange(6.0).reshape(2, 3))
+    c = b.constant(np.arange(3.0))
+    y = b(Ufunc(np.exp), b[0])
+    program = b.program(b[0], c, c, b(Transpose((1, 0)), b[0]), b(Index((0,)), y), y, b(Full((2,), F4, 1)))
+    compiled = check(program, b.arrays)
+    results = compiled.run(*b.arrays)
+    assert results[0] is b.arrays[0]
+    assert not np.shares_memory(results[1], c.array)
+
+
+def test_two_threads_at_once_and_a_call_within_a_call():
+    b = Builder(x=np.ones(1000))
+    y = b[0]
+    inner = None
+
+    def again(a):
+        return compiled.run(np.full(1000, 2.0))[0] * 0 + a if inner is None and a[0] < 1.9 else a
+
+    for _ in range(5):
+        y = b(Ufunc(np.sqrt), b(Ufunc(np.add), y, b[0]))
+    y = b(Call(_returned_itself, (Hole(0),)), y)
+    y.source.function.function = again
+    y = b(Ufunc(np.multiply), y, b[0])
+    program = b.program(y)
+    compiled = compile_program(program, "numpy")
+    expected = {}
+    for value in range(1, 5):
+        a = np.full(1000, float(value))
+        for _ in range(5):
+            a = np.sqrt(a + value) if _ else np.sqrt(np.full(1000, 2.0 * value))
+        expected[value] = a * value
+    wrong = []
+
+    def work(value):
+        for _ in range(300):
+            (found,) = compiled.run(np.full(1000, float(value)))
+            if not np.allclose(found, expected[value]):
+                wrong.append(value)
+
+    threads = [threading.Thread(target=work, args=(value,)) for value in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (1,), (0, 3)])
+def test_arrays_without_axes_and_without_elements(shape):
+    b = Builder(x=np.ones(shape, F4))
+    y = b(Ufunc(np.add), b[0], b.constant(np.float32(2)))
+    z = b(Reshape((-1,) if 0 not in shape else (0,)), y)
+    check(b.program(y, z, b(Ufunc(np.multiply), y, y), b(Cast(F8), y)), b.arrays)
+
+
+def test_the_source_tells_shapes_and_where_each_statement_came_from():
+    b = Builder(weight=np.ones((2, 3), F4))
+    compiled = check(b.program(b(Ufunc(np.exp), b[0])), b.arrays)
+    assert "# weight: float32[2, 3]" in compiled.source
+    assert "# model.py:1: y = x" in compiled.source
+    assert "h1 = exp(weight)  # float32[2, 3]" in compiled.source
+
+
+def test_the_groups_of_a_fused_program_are_written_out():
+    inside = Builder(a=np.arange(6.0).reshape(2, 3), c=np.ones((2, 1)))
+    d = inside(Ufunc(np.add), inside[0], inside[1])
+    body = inside.program(inside(Ufunc(np.exp), d), inside(Reduce(np.add, (1,)), d))
+    b = Builder(x=np.arange(6.0).reshape(2, 3), y=np.ones((2, 1)))
+    e, s = b(Fused(body), b[0], b[1])
+    check(b.program(b(Ufunc(np.negative), e), s), b.arrays)
