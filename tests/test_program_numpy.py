@@ -330,3 +330,28 @@ def test_the_groups_of_a_fused_program_are_written_out():
     b = Builder(x=np.arange(6.0).reshape(2, 3), y=np.ones((2, 1)))
     e, s = b(Fused(body), b[0], b[1])
     check(b.program(b(Ufunc(np.negative), e), s), b.arrays)
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "i8", "c8", "u4"])
+@pytest.mark.parametrize("handed_back", [False, True])
+def test_where_by_bits(dtype, handed_back):
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((20, 30)).astype(dtype)
+    a[0] = 0
+    a[1] = -a[1]
+    if a.dtype.kind == "f":
+        a[2], a[3], a[4] = np.nan, np.inf, -0.0
+    b = Builder(a=a, c=np.ones((30, 20), dtype).T, row=rng.random(30) > 0.5, full=rng.random((20, 30)) > 0.5)
+    zero, two = b.constant(np.zeros((), dtype)), b.constant(np.full((), 2, dtype))
+    twice = b(Ufunc(np.add), b[0], b[0])
+    results = [
+        b(Where(), condition, *sides)
+        for condition in (b[2], b[3])
+        for sides in [(b[0], b[1]), (twice, zero), (zero, b[1]), (twice, two), (b[0], twice), (zero, two)]
+    ]
+    if not handed_back:
+        results = [b(Ufunc(np.add), each, each) for each in results]
+    compiled = check(b.program(*results), b.arrays)
+    for found, expected in zip(compiled.run(*b.arrays), interpret(b.program(*results), b.arrays)):
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.signbit(found.real), np.signbit(expected.real))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -31,7 +32,7 @@ from .functions import (
     Where,
 )
 from .ir import Instruction, Var
-from .plan import ALIGNMENT, Buffer, Plan, shown
+from .plan import ALIGNMENT, Buffer, Plan, bits_of, is_of_bits, is_zero, shown
 
 _HEAD = """
     try:
@@ -109,8 +110,7 @@ class Emitter:
             self._scalars[key] = self.constant(array)
         return self._scalars[key]
 
-    def _buffer(self, var: Var) -> str:
-        buffer = self.plan.buffers[var]
+    def _buffer(self, buffer: Buffer) -> str:
         if buffer not in self._buffers:
             self._buffers[buffer] = self._unused(f"b{len(self._buffers)}")
         return self._buffers[buffer]
@@ -149,11 +149,15 @@ class Emitter:
         if var in plan.targets:
             into = self._name(plan.targets[var])
         elif var in plan.buffers:
-            into = self._buffer(var)
+            into = self._buffer(plan.buffers[var])
         else:
             into = ""
         name = self._name(var)
         shape = f"  # {var.dtype}{list(var.shape)}"
+        if is_of_bits(instruction):
+            start = [] if into else [f"{name} = {self._empty()}({var.shape}, {self._dtype(var.dtype)})"]
+            lines = [*start, *self._of_bits(instruction, into or name)]
+            return lines if into in ("", name) else [*lines, f"{name} = {into}{shape}"]
         lines = self._into(instruction, inputs, into) if into else [self._new(instruction, inputs)]
         value = lines.pop()
         if value == name:
@@ -184,6 +188,38 @@ class Emitter:
         if isinstance(function, Reshape):
             return [f"{into}[...] = {inputs[0]}.reshape({function.shape})", into]
         return [*self._copied(instruction, 0, inputs[0], into), into]
+
+    def _of_bits(self, instruction: Instruction, into: str) -> list[str]:
+        """The statements of a `where` by masks: (a & mask), or ((a ^ b) & mask) ^ b."""
+        var = instruction.output
+        condition, a, b = instruction.inputs
+        out = self._bits(var, into)
+        lines = [f"{out}[...] = {self._name(condition)}"]
+        et, xor = self._ufunc(np.bitwise_and), self._ufunc(np.bitwise_xor)
+        if is_zero(a):
+            one = self._number(np.ones((), bits_of(var.dtype)))
+            lines.append(f"{self._ufunc(np.subtract)}({out}, {one}, {out})")
+        else:
+            lines.append(f"{self._ufunc(np.negative)}({out}, {out})")
+        if is_zero(a) or is_zero(b):
+            return [*lines, f"{et}({out}, {self._bits(b if is_zero(a) else a)}, {out})"]
+        work = self._buffer(self.plan.work[instruction])
+        return [
+            *lines,
+            f"{xor}({self._bits(a)}, {self._bits(b)}, {work})",
+            f"{et}({out}, {work}, {out})",
+            f"{xor}({out}, {self._bits(b)}, {out})",
+        ]
+
+    def _bits(self, var: Var, name: str = "") -> str:
+        """An array as whole numbers of the same size."""
+        dtype = bits_of(var.dtype)
+        if var in self.plan.buffers:
+            return self._buffer(replace(self.plan.buffers[var], dtype=dtype))
+        if var in self.plan.constants:
+            array = self.plan.constants[var].view(dtype)
+            return self._number(array) if not array.ndim else self.constant(array)
+        return f"{name or self._name(var)}.view({self._dtype(dtype)})"
 
     def _copied(self, instruction: Instruction, i: int, value: str, into: str) -> list[str]:
         """The statement that copies input i, which has the name `value`, into `into`, if it does not lie there."""
