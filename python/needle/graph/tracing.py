@@ -28,6 +28,9 @@ class Trace(Protocol):
     def effect(self, function: Callable[..., None], arrays: list) -> None:
         """`function(*arrays)` does something that the program must do at each call, in its turn among other effects."""
 
+    def stand_in(self, array: Any, bring: Callable[[], Any]) -> None:
+        """Where NumPy's `array` or a view of it is met, what `bring()` gives is meant."""
+
     def check(self, function: Callable[[], Any]) -> None:
         """A call for which `function()` gives something else than now is to be traced again."""
 

@@ -240,6 +240,9 @@ class ToWhole(Broadcasting, PiecewiseConstant):
         return a.astype(self.dtype)
 
 
+_NUMBER = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0j}  # of each kind, as Python has it
+
+
 class Elementwise(Broadcasting):
     """yᵢ = f(x₁ᵢ, x₂ᵢ, …) after broadcasting.
 
@@ -260,7 +263,7 @@ class Elementwise(Broadcasting):
         if not strong:
             return inputs
         return tuple(
-            call(Cast(np.result_type(*strong, node.data.item())), (node,)) if is_weak else node
+            call(Cast(np.result_type(*strong, _NUMBER[node.data.dtype.kind])), (node,)) if is_weak else node
             for node, is_weak in zip(inputs, weak)
         )
 

@@ -7,6 +7,8 @@ the state of all random generators are put back, whether it ends well or with an
 
 from __future__ import annotations
 
+import functools
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,12 +33,12 @@ from ..graph import (
     traced_by,
 )
 from ..transforms.nan import user_line
-from ..transforms.trees import Tree
+from ..transforms.trees import Tree, whole_modules
 from . import array_functions  # noqa: F401  (NumPy's functions on traced arrays)
 from .functions import Call, Check, Effect
 from .ir import Program, Var
 from .recording import Recorder, Traced, ValueAsked
-from .roots import Roots, rebuilt
+from .roots import Roots, rebuilt, spelled
 
 
 @dataclass
@@ -48,7 +50,8 @@ class Capture:
         sources: where each of its inputs comes from.
         out: the tree of what the function returned, with a `Result` in place of each traced value.
         stores: what becomes of the other outputs.
-        script: functions to call before the program runs, in order; some give inputs.
+        script: what happens outside of arrays, in order: numbers that are made, counters that move on.
+        states: the arrays that are kept between calls.
         checks: (function, value) pairs: where the function gives another value, the call is traced again.
         recording: whether gradients were being recorded, outside.
         draws: whether random numbers are drawn.
@@ -61,7 +64,8 @@ class Capture:
     out: Tree
     results: list[Any]
     stores: list[Store]
-    script: list[Callable[[], Any]]
+    script: list[Numbers | Change]
+    states: list[State]
     checks: list[tuple[Callable[[], Any], Any]]
     recording: bool
     draws: bool
@@ -73,16 +77,41 @@ class Source:
     """Where an input of a program comes from.
 
     `kind` is "tensor" (the array of the Tensor that `at` finds), "gradient" (that of its `.grad`), "array" (what `at`
-    finds), "number" (the same, as an array of `dtype`), "state" (an array that `holder` keeps under `at`, in which the
-    program may write) or "host" (item `place` of what step `at` of the script gives).
+    finds), "number" (the same, as an array of `dtype`), "state" (the array of state number `at`) or "host" (item
+    `place` of what step `at` of the script gives).
     """
 
     kind: str
     at: Any
     dtype: np.dtype | None = None
-    holder: dict | None = None
-    zeros: Callable[[], Any] | None = None
     place: int = 0
+
+
+@dataclass
+class State:
+    """An array that `holder` keeps under `name`, into which the program may write; `zeros()` makes the first one."""
+
+    holder: dict
+    name: str
+    zeros: Callable[[], Any]
+    traced: Traced
+    first: Var
+
+
+@dataclass
+class Numbers:
+    """A step of the script: `make()` gives a tuple of 0-d arrays, with None where it did in the trace (`absent`)."""
+
+    make: Callable[[], tuple]
+    absent: list[bool]
+
+
+@dataclass
+class Change:
+    """A step of the script: `effect()` changes entries of `holder`."""
+
+    holder: dict
+    effect: Callable[[], None]
 
 
 @dataclass
@@ -140,9 +169,9 @@ class Session(Recorder):
     def __init__(self) -> None:
         super().__init__(user_line)
         self.sources: list[Source] = []
-        self.script: list[Callable[[], Any]] = []
+        self.script: list[Numbers | Change] = []
         self.checks: list[tuple[Callable[[], Any], Any]] = []
-        self.states: dict[tuple[int, str], tuple[Traced, Var]] = {}  # with what they held at first
+        self.states: dict[tuple[int, str], State] = {}
         self.draws = False
         self._snapshots: dict[int, tuple[dict, dict]] = {}
         self._random: list = []
@@ -173,9 +202,8 @@ class Session(Recorder):
 
     def numbers(self, make):
         values = make()
-        self.check(lambda: [value is None for value in make()])
         step = len(self.script)
-        self.script.append(make)
+        self.script.append(Numbers(make, [value is None for value in values]))
         return tuple(
             [
                 None if value is None else self.bring(value, "number", Source("host", step, place=place))
@@ -193,14 +221,13 @@ class Session(Recorder):
         found = self.states.get((id(holder), name))
         if found is None:
             value = holder[name] if name in holder else zeros()
-            traced = self.bring(value, name, Source("state", name, holder=holder, zeros=zeros))
-            self.check(lambda: _kind_of(holder.get(name, value)))
-            found = self.states[id(holder), name] = traced, traced.current
-        return found[0]
+            traced = self.bring(value, name, Source("state", len(self.states)))
+            found = self.states[id(holder), name] = State(holder, name, zeros, traced, traced.current)
+        return found.traced
 
     def change(self, holder, effect):
         self._snapshots.setdefault(id(holder), (holder, dict(holder)))
-        self.script.append(effect)
+        self.script.append(Change(holder, effect))
         effect()
 
     # Random numbers
@@ -292,37 +319,35 @@ class Followed(Exception):
     """A value that a function reaches belongs to another transform."""
 
 
-def capture(fun: Callable, args: tuple, kwargs: dict, static: Callable[[tuple], bool], name: str) -> Capture:
+ROUNDS = 8  # runs in which Tensors that no path leads to may come to light
+
+
+def capture(fun: Callable, args: tuple, kwargs: dict, static: Callable[[tuple], bool]) -> Capture:
     """Run `fun` once on traced arrays in place of all that it reaches."""
     held: list[Tensor] = []
-    while True:
-        found, hidden = _captured(fun, args, kwargs, static, name, held)
+    for _ in range(ROUNDS):
+        found, hidden = _captured(fun, args, kwargs, static, held)
         if not hidden:
             return found
         held += hidden  # Tensors that no path leads to, and that outlived the run: followed by themselves
+    raise RuntimeError(
+        "each run of the function leaves Tensors behind in places where jit cannot follow them; return them instead"
+    )
 
 
-def _captured(fun, args, kwargs, static, name, held) -> tuple[Capture, list[Tensor]]:
+def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
     roots = Roots(fun, args, kwargs, static, held)
-    session = Session()
-    before = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
-    inside: dict[Tensor, Node] = {}
-    for tensor, at in roots.tensors.items():
+    for tensor in roots.tensors:
         node = tensor.node
         if node.level or node.holds_tuple():
             raise Followed
-        traced = session.bring(node.data, _readable(at), Source("tensor", at))
-        tensor._move(Node(None, (), traced, node.requires_grad))
-        inside[tensor] = tensor.node
-    for array, at in roots.arrays.values():
-        session.stand_in(array, session.bring(array, _readable(at), Source("array", at)))
-    gradients: dict[Tensor, Tensor] = {}
-    for tensor, (_, grad) in before.items():
-        if isinstance(grad, Tensor) and not grad.node.level and not grad.node.holds_tuple():
-            traced = session.bring(grad.node.data, "grad", Source("gradient", roots.tensors[tensor]))
-            gradients[tensor] = new_handle(Node(None, (), traced, False))
-            _grad_slot.__set__(tensor, gradients[tensor])
-    numbers = {path: new_handle(_number(session, value, at)) for path, at, value in roots.numbers}
+        if isinstance(node.data, Traced):
+            raise RuntimeError(
+                f"{roots.called(tensor)} holds a value from inside a jitted function, which has none outside of it; "
+                "return it from that function instead of storing it"
+            )
+    session = Session()
+    inside = Inside(session, roots)
     unknown: dict[Node, Callable[[], Any]] = {}  # with their links to the Tensors on them
 
     def look(op, inputs, node) -> None:
@@ -330,61 +355,120 @@ def _captured(fun, args, kwargs, static, name, held) -> tuple[Capture, list[Tens
             if source.op is None and source._handle is not None and not isinstance(source.data, (Traced, tuple)):
                 unknown[source] = source._handle
 
-    try:
-        with _watching_gradients(before) as watch, session.running(), observing(look):
-            inner_args, inner_kwargs = rebuilt(args, numbers), rebuilt(kwargs, numbers)
-            tree = Tree(fun(*inner_args, **inner_kwargs))
-            del inner_args, inner_kwargs
-        outputs: list[Var] = []
-        results = [_result(session, value, roots, outputs) for value in tree.leaves]
-        tree.leaves = [None] * len(results)
-        after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in before}
-    finally:
-        for tensor, (node, grad) in before.items():
-            tensor.node = node
-            _grad_slot.__set__(tensor, grad)
-    stores = [
-        store
-        for tensor, at in roots.tensors.items()
-        for store in _stores_of(session, tensor, at, inside[tensor], after[tensor], gradients.get(tensor), outputs)
-    ]
-    in_place = {}
-    for traced, var in session.states.values():
-        if traced.current is not var:
-            in_place[_output(session, traced, outputs)] = var
+    with _watching_gradients(roots.tensors) as watch:
+        try:
+            numbers = inside.enter()
+            with session.running(), observing(look):
+                inner_args, inner_kwargs = rebuilt(args, numbers), rebuilt(kwargs, numbers)
+                tree = whole_modules(Tree(fun(*inner_args, **inner_kwargs)))
+                del inner_args, inner_kwargs
+            outputs: list[Var] = []
+            results = [_result(session, value, roots, outputs) for value in tree.leaves]
+            tree.leaves = [None] * len(results)
+            after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
+        finally:
+            inside.leave()
+    in_place = inside.written(outputs)
+    stores = inside.stores(after, outputs)
+    for state in session.states.values():
+        if state.traced.current is not state.first:
+            in_place[_output(session, state.traced, outputs)] = state.first
     program = Program(session.inputs, session.instructions, outputs, in_place)
     for tensor in watch.read:
-        roots.require_gradient(roots.tensors[tensor], before[tensor][1])
+        roots.require_gradient(tensor, inside.before[tensor][1])
+    for array, at in roots.arrays.values():
+        if not session.has_met(array):
+            roots.require_numbers(array, at)
     session.active = False
     alive = [handle_of() for handle_of in unknown.values() if handle_of() is not None]
-    hidden = [tensor for tensor in alive if tensor not in before]
+    hidden = [tensor for tensor in alive if tensor not in roots.tensors]
     capture = Capture(
-        roots,
-        program,
-        session.sources,
-        tree,
-        results,
-        stores,
-        session.script,
-        session.checks,
-        is_recording(),
-        session.draws,
-        any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
+        roots=roots,
+        program=program,
+        sources=session.sources,
+        out=tree,
+        results=results,
+        stores=stores,
+        script=session.script,
+        states=list(session.states.values()),
+        checks=session.checks,
+        recording=is_recording(),
+        draws=session.draws,
+        tensors_came=any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
     )
     return capture, hidden
 
 
-def _number(session: Session, value, at: str) -> Node:
+class Inside:
+    """The Tensors that a function reaches, while it is traced: they hold traced arrays, and are put back afterwards."""
+
+    def __init__(self, session: Session, roots: Roots):
+        self.session, self.roots = session, roots
+        self.before = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
+        self.traced: dict[Tensor, tuple[Node, Traced, Var]] = {}  # what they hold at first
+        self.gradients: dict[Tensor, Tensor] = {}
+
+    def enter(self) -> dict[tuple, Tensor]:
+        """Let traced arrays take the place of the others.  Returns the numbers among the arguments, by their paths."""
+        session, roots = self.session, self.roots
+        for tensor, at in roots.tensors.items():
+            node = tensor.node
+            traced = session.bring(node.data, _readable(roots.called(tensor)), Source("tensor", at))
+            tensor._move(Node(None, (), traced, node.requires_grad))
+            self.traced[tensor] = tensor.node, traced, traced.current
+        for array, at in roots.arrays.values():
+            bring = functools.partial(session.bring, array, _readable(at), Source("array", at))
+            session.stand_in(array, bring)
+        for tensor, (_, grad) in self.before.items():
+            if isinstance(grad, Tensor) and not grad.node.level and not grad.node.holds_tuple():
+                traced = session.bring(grad.node.data, "grad", Source("gradient", roots.tensors[tensor]))
+                self.gradients[tensor] = new_handle(Node(None, (), traced, False))
+                _grad_slot.__set__(tensor, self.gradients[tensor])
+        return {path: new_handle(_number(session, value, path, at)) for path, at, value in roots.numbers}
+
+    def leave(self) -> None:
+        for tensor, (node, grad) in self.before.items():
+            tensor.node = node
+            _grad_slot.__set__(tensor, grad)
+
+    def written(self, outputs: list[Var]) -> dict[int, Any]:
+        """Outputs that go into the memory of a Tensor's array, since the function wrote into that
+        (`x.cached_data[0] = 1`), each with the array."""
+        return {
+            _output(self.session, traced, outputs): first
+            for _, traced, first in self.traced.values()
+            if traced.current is not first
+        }
+
+    def stores(self, after: dict, outputs: list[Var]) -> list[Store]:
+        """What a call changes of the Tensors: which nodes and gradients they have in the end."""
+        stores = []
+        for tensor, at in self.roots.tensors.items():
+            node, grad = after[tensor]
+            if node is not self.traced[tensor][0]:
+                if node.level:
+                    raise RuntimeError(
+                        "a jitted function stored a value from inside another transform in a Tensor outside"
+                    )
+                output = _output(self.session, node.data, outputs)
+                stores.append(Store("value", at, output, node.requires_grad))
+            if grad is not self.gradients.get(tensor, self.before[tensor][1]):
+                made = None if grad is None else _output(self.session, grad.node.data, outputs)
+                stores.append(Store("gradient", at, made))
+        return stores
+
+
+def _number(session: Session, value, path: tuple, at: str) -> Node:
     """The node that stands for a number or array among the arguments."""
     array = np.array(value)
-    traced = session.bring(array, _readable(at), Source("number", at, array.dtype))
-    kind = Node if isinstance(value, (np.ndarray, np.generic)) else WeakNode
-    return kind(None, (), traced, False)
+    traced = session.bring(array, _readable(spelled(path)), Source("number", at, array.dtype))
+    return (Node if isinstance(value, np.ndarray) else WeakNode)(None, (), traced, False)
 
 
-def _readable(at: str) -> str:
-    """A name for an input, from the expression that finds it."""
-    return at if at.isidentifier() else "x"
+def _readable(path: str) -> str:
+    """A name for an input, from what the user calls it."""
+    names = re.findall(r"[^\W\d]\w*", path)
+    return names[-1] if names and names[-1] != "argument" else "x"
 
 
 def _output(session: Session, array, outputs: list[Var]) -> int:
@@ -399,6 +483,8 @@ def _result(session: Session, value, roots: Roots, outputs: list[Var]):
     if isinstance(value, TensorTuple):
         requires_grad = value.node.requires_grad
         return [Result(_output(session, item, outputs), "item", requires_grad) for item in value.node.data]
+    if isinstance(value, np.ndarray):
+        return Given(roots.arrays[id(value)][1]) if id(value) in roots.arrays else value.copy()
     if not isinstance(value, Tensor):
         return value
     if value in roots.tensors:
@@ -410,23 +496,6 @@ def _result(session: Session, value, roots: Roots, outputs: list[Var]):
 
 @dataclass
 class Given:
-    """Stands for a Tensor that was there before the call, and that the function returned: `at` finds it."""
+    """Stands for a Tensor or array that was there before the call, and that the function returned: `at` finds it."""
 
     at: str
-
-
-def _stores_of(session, tensor, at, node, after, grad, outputs) -> list[Store]:
-    """What a call changes of one Tensor, which held `node` and `grad` at first and `after` in the end."""
-    stores = []
-    node_after, grad_after = after
-    if node_after is not node:
-        if node_after.level:
-            raise RuntimeError("a jitted function stored a value from inside another transform in a Tensor outside")
-        output = _output(session, node_after.data, outputs)
-        stores.append(Store("value", at, output, node_after.requires_grad))
-    if grad_after is not grad:
-        if grad_after is None:
-            stores.append(Store("gradient", at, None))
-        else:
-            stores.append(Store("gradient", at, _output(session, grad_after.node.data, outputs)))
-    return stores

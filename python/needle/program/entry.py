@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ..graph import Tensor, is_recording, new_handle
+from ..graph import Node, Tensor, is_recording, linked_handle, new_handle
 from ..init import random_state
-from .capture import Capture, Given, Result, Source, Store
+from .capture import Capture, Change, Given, Numbers, Result, Source, State, Store
 from .compile import Compiled
 
 
@@ -21,89 +22,151 @@ class Entry:
     def __init__(self, captured: Capture, compiled: Compiled, name: str, linked: Callable[..., list]):
         self.captured, self.compiled, self.name = captured, compiled, name
         roots = captured.roots
-        self._names = {**roots.names, "MISS": self, "program": compiled.run, "build": self._build, "linked": linked}
-        self._names |= {
-            "new_handle": new_handle,
-            "is_recording": is_recording,
-        }
-        self._names |= {"asarray": np.asarray, "random_state": random_state}
-        self._guards = [f"if is_recording() is not {captured.recording}: return MISS"]
-        self._guards += [line.replace("return None", "return MISS") for line in roots.lines]
-        self._guards += [
-            f"if {self._name(function)}() != {self._name(value)}: return MISS" for function, value in captured.checks
-        ]
-        self.tensors = {at: f"d{i}" for i, at in enumerate(roots.tensors.values())}
-        self.source = "\n    ".join(["def call(args, kwargs):", *self._lines()])
+        self._names = {**roots.names, "MISS": self, "program": compiled.run, "build": captured.out.build}
+        self._names |= {"linked": linked, "new_handle": new_handle, "linked_handle": linked_handle, "Node": Node}
+        self._names |= {"is_recording": is_recording, "asarray": np.asarray, "random_state": random_state}
+        self._data = {at: f"d{i}" for i, at in enumerate(roots.tensors.values())}  # the arrays of the Tensors
+        self._results = [result for result in captured.results if isinstance(result, Result) and result.requires_grad]
+        if not captured.recording:
+            self._results = []
+        self.pullback: Any = None  # made when it is first asked for
+        self._reasons: dict[int, str] = {}
+        self._guards = self._guard_lines()
+        self.source = _function("call(args, kwargs)", [*self._guards, *self._body()])
+        self.call = self._compiled(self.source, "call")
+        roots.release()
+
+    def _compiled(self, source: str, name: str):
         space = dict(self._names)
-        exec(compile(self.source, f"<a call of {name}>", "exec"), space)
-        self.call = space["call"]
+        exec(compile(source, f"<{name} of {self.name}>", "exec"), space)
+        return space[name]
 
     def _name(self, value) -> str:
         name = f"e{len(self._names)}"
         self._names[name] = value
         return name
 
-    def _lines(self) -> list[str]:
-        captured = self.captured
-        lines = [*self._guards]
-        for tensor, at in captured.roots.tensors.items():
+    # Does a call fit?
+
+    def _guard_lines(self) -> list[str]:
+        captured, roots = self.captured, self.captured.roots
+        lines = [f"if is_recording() is not {captured.recording}: return MISS"]
+        self._reasons = {i + 1: reason for i, reason in roots.reasons.items()}
+        lines += roots.lines
+        for function, value in captured.checks:
+            lines.append(f"if {self._name(function)}() != {self._name(value)}: return MISS")
+        for tensor, at in roots.tensors.items():
+            self._reasons |= dict.fromkeys(range(len(lines), len(lines) + 5), roots.called(tensor))
             lines += self._fits(at, tensor)
-        lines += self._distinct()
-        for source in captured.sources:
-            if source.kind == "state":
-                holder, zeros = self._name(source.holder), self._name(source.zeros)
-                lines.append(f"if {source.at!r} not in {holder}: {holder}[{source.at!r}] = {zeros}()")
-        lines += [f"h{i} = {self._name(step)}()" for i, step in enumerate(captured.script)]
-        if captured.draws and self._linked_results():
+        if len(self._data) > 1 and captured.stores:  # two ways that led to two Tensors must do so still
+            lines.append(f"if len({{{', '.join(f'id({at})' for at in self._data)}}}) != {len(self._data)}: return MISS")
+        for i, state in enumerate(captured.states):
+            lines += self._keeps(i, state)
+        return lines
+
+    def _fits(self, at: str, tensor: Tensor) -> list[str]:
+        node, data = tensor.node, self._data[at]
+        name, dtype = f"n{data[1:]}", self._name(node.data.dtype)
+        return [
+            f"{name} = {at}.node",
+            f"if {name}.level or {'not ' if node.requires_grad else ''}{name}.requires_grad: return MISS",
+            f"{data} = {name}.data",
+            f"if {data}.dtype is not {dtype} or {data}.shape != {node.data.shape!r} or type({data}) is not ndarray: "
+            "return MISS",
+        ]
+
+    def _keeps(self, i: int, state: State) -> list[str]:
+        holder, zeros, value = self._name(state.holder), self._name(state.zeros), state.traced
+        dtype = self._name(value.dtype)
+        return [
+            f"s{i} = {holder}.get({state.name!r})",
+            f"if s{i} is not None and (s{i}.dtype != {dtype} or s{i}.shape != {value.shape!r}): return MISS",
+            f"if s{i} is None: s{i} = {zeros}()",
+        ]
+
+    def fits(self, args: tuple, kwargs: dict) -> bool:
+        """Whether the program is one for these arguments, and for what is closed over as it is now."""
+        fits = self._compiled(_function("fits(args, kwargs)", [*self._guards, "return True"]), "fits")
+        return fits(args, kwargs) is True
+
+    def explain(self, args: tuple, kwargs: dict) -> str:
+        """Why a call does not fit that was just traced: something that the guards look at changed during the trace."""
+        for i in range(len(self._guards)):
+            source = _function("fits(args, kwargs)", [*self._guards[: i + 1], "return True"])
+            if self._compiled(source, "fits")(args, kwargs) is self:
+                what = self._reasons.get(i, "something outside")
+                return (
+                    f"{self.name} changes {what} each time that it runs, and a compiled function can only change "
+                    "Tensors, gradients and optimizers: keep that in a Tensor (x.data = ...), or do it outside of the "
+                    f"jitted function [{self._guards[i].strip()}]"
+                )
+        return f"{self.name} does not fit its own program"
+
+    # What a call does
+
+    def _body(self) -> list[str]:
+        captured = self.captured
+        lines = []
+        steps = captured.script
+        makes = [i for i, step in enumerate(steps) if isinstance(step, Numbers)]
+        late = makes[-1] + 1 if makes else 0  # from here on nothing is made of what the changes change
+        early = [step for step in steps[:late] if isinstance(step, Change)]
+        for i, step in enumerate(steps[:late]):
+            lines += self._step(i, step, any(isinstance(before, Change) for before in steps[:i]))
+        if captured.draws and self._results:
             lines.append("random = random_state()")
         arrays = ", ".join(map(self._array, captured.sources))
         outputs = "".join(f"r{i}, " for i in range(len(captured.program.outputs)))
         lines.append(f"{outputs}= program({arrays})" if outputs else f"program({arrays})")
-        if results := self._linked_results():
-            nodes = "".join(f"n{at[1:]}, " for at in self.tensors.values())
+        if early:  # an error must leave everything as it was
+            holders = [self._name(holder) for holder in {id(step.holder): step.holder for step in early}.values()]
+            lines = [
+                *[f"before_{holder} = dict({holder})" for holder in holders],
+                "try:",
+                *[f"    {line}" for line in lines],
+                "except BaseException:",
+                *[f"    {holder}.clear(); {holder}.update(before_{holder})" for holder in holders],
+                "    raise",
+            ]
+        for i, state in enumerate(captured.states):
+            lines.append(f"{self._name(state.holder)}[{state.name!r}] = s{i}")
+        if self._results:
+            nodes = "".join(f"n{data[1:]}, " for data in self._data.values())
             numbers = "".join(
                 f"Node(None, (), {self._array(source)}, False), "
                 for source in captured.sources
                 if source.kind == "number"
             )
-            arrays = "".join(f"r{result.output}, " for result in results)
+            arrays = "".join(f"r{result.output}, " for result in self._results)
+            tensors = "".join(f"{at}, " for at in self._data)
+            closed = "".join(f"{source.at}, " for source in captured.sources if source.kind == "array")
             random = "random" if captured.draws else "None"
-            lines.append(f"linked_results = linked(MISS, args, kwargs, ({nodes}{numbers}), ({arrays}), {random})")
+            lines.append(
+                f"linked_results = linked(MISS, args, kwargs, ({tensors}), [{closed}], ({nodes}{numbers}), ({arrays}), "
+                f"{random})"
+            )
         for store in captured.stores:
-            lines += self._stored(store)
+            lines.append(self._stored(store))
+        for i, step in enumerate(steps[late:]):
+            lines += self._step(i, step, False)
         return [*lines, f"return {self._result()}"]
 
-    def _linked_results(self) -> list[Result]:
-        """The results of which a derivative may be asked."""
-        if not self.captured.recording:
-            return []
-        return [result for result in self.captured.results if isinstance(result, Result) and result.requires_grad]
+    def _step(self, i: int, step: Numbers | Change, changed: bool) -> list[str]:
+        if isinstance(step, Change):
+            return [f"{self._name(step.effect)}()"]
+        made = [f"h{i} = {self._name(step.make)}()"]
+        wrong = " or ".join(f"h{i}[{j}] is {'not ' if absent else ''}None" for j, absent in enumerate(step.absent))
+        if wrong and not changed:
+            made.append(f"if {wrong}: return MISS")
+        return made
 
     def is_spent(self) -> bool:
         """Whether a call itself steps or goes back: then its results have no graph."""
         return any(store.kind == "gradient" or store.requires_grad for store in self.captured.stores)
 
-    def _fits(self, at: str, tensor: Tensor) -> list[str]:
-        node = tensor.node
-        data = self.tensors[at]
-        name = f"n{data[1:]}"
-        dtype = self._name(node.data.dtype)
-        return [
-            f"{name} = {at}.node",
-            f"if {name}.level or {name}.requires_grad is not {node.requires_grad}: return MISS",
-            f"{data} = {name}.data",
-            f"if {data}.dtype is not {dtype} or {data}.shape != {node.data.shape!r}: return MISS",
-        ]
-
-    def _distinct(self) -> list[str]:
-        """Two ways that led to two Tensors must still do so, if one of them is written into."""
-        if len(self.tensors) < 2 or not self.captured.stores:
-            return []
-        return [f"if len({{{', '.join(f'id({at})' for at in self.tensors)}}}) != {len(self.tensors)}: return MISS"]
-
     def _array(self, source: Source) -> str:
         if source.kind == "tensor":
-            return self.tensors[source.at]
+            return self._data[source.at]
         if source.kind == "gradient":
             return f"{source.at}.grad.node.data"
         if source.kind == "array":
@@ -111,24 +174,21 @@ class Entry:
         if source.kind == "number":
             return f"asarray({source.at}, {self._name(source.dtype)})"
         if source.kind == "state":
-            return f"{self._name(source.holder)}[{source.at!r}]"
+            return f"s{source.at}"
         return f"h{source.at}[{source.place}]"
 
-    def _stored(self, store: Store) -> list[str]:
+    def _stored(self, store: Store) -> str:
         if store.output is None:
-            return [f"{store.at}.grad = None"]
+            return f"{store.at}.grad = None"
         if store.kind == "gradient":
-            return [f"{store.at}.grad = new_handle(Node(None, (), r{store.output}, False))"]
-        return [f"{store.at}._move(Node(None, (), r{store.output}, {store.requires_grad}))"]
+            return f"{store.at}.grad = new_handle(Node(None, (), r{store.output}, False))"
+        return f"{store.at}._move(Node(None, (), r{store.output}, {store.requires_grad}))"
 
     def _result(self) -> str:
         values = [self._value(result) for result in self.captured.results]
         if self.captured.out.alone and len(values) == 1:
             return values[0]
         return f"build([{', '.join(values)}])"
-
-    def _build(self, values: list):
-        return self.captured.out.build(values)
 
     def _value(self, result) -> str:
         """The source of one leaf of the result."""
@@ -137,22 +197,17 @@ class Entry:
         if isinstance(result, list):
             arrays = "".join(f"r{item.output}, " for item in result)
             return f"new_handle(Node(None, (), ({arrays}), False))"
+        if isinstance(result, np.ndarray):
+            return f"{self._name(result)}.copy()"
         if not isinstance(result, Result):
             return self._name(result)
         name = f"r{result.output}"
-        linked = self._linked_results()
-        if any(result is each for each in linked):
-            return f"linked_results[{[each is result for each in linked].index(True)}]"
+        if any(result is each for each in self._results):
+            return f"linked_results[{[each is result for each in self._results].index(True)}]"
         if result.kind == "array" or not self.captured.tensors_came:
             return name if self.captured.program.outputs[result.output].ndim else f"{name}[()]"
-        return f"new_handle(Node(None, (), {name}, False))"
+        return f"linked_handle(Node(None, (), {name}, {result.requires_grad}))"
 
-    def explain(self, args, kwargs) -> str:
-        """Why a call does not fit that was just traced: something that the guards look at changed during the trace."""
-        space = dict(self._names)
-        for i, line in enumerate(self._guards):
-            source = "\n    ".join(["def fits(args, kwargs):", *self._guards[: i + 1], "return True"])
-            exec(source, space)
-            if space["fits"](args, kwargs) is self:
-                return f"{self.name} changes something outside that its program depends on: {line}"
-        return f"{self.name} does not fit its own program"
+
+def _function(head: str, lines: list[str]) -> str:
+    return "\n    ".join([f"def {head}:", *lines])

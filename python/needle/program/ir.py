@@ -141,15 +141,17 @@ def interpret(program: Program, arrays: Iterable[Any]) -> list[Any]:
         return var.array if isinstance(var, Constant) else values[var]
 
     for instruction in program:
-        result = instruction.function(*[value(var) for var in instruction.inputs])
-        results = result if instruction.function.several else (result,)
-        values.update(zip(instruction.outputs, results, strict=True))
-    results = [value(var) for var in program.outputs]
-    written = [values[target] for target in program.in_place.values()]
-    for i, var in enumerate(program.outputs):
-        if isinstance(var, Constant) or any(np.may_share_memory(results[i], target) for target in written):
-            results[i] = results[i].copy()
-    for i, target in program.in_place.items():
-        np.copyto(values[target], results[i])
+        made = instruction.function(*[value(var) for var in instruction.inputs])
+        values.update(zip(instruction.outputs, made if instruction.function.several else (made,), strict=True))
+    given = [*values.values()][: len(program.inputs)]
+    results: list[Any] = []
+    for var in program.outputs:  # in memory that is no input's, no constant's, and no other output's
+        result = np.asarray(value(var))
+        if isinstance(var, Constant) or any(np.may_share_memory(result, other) for other in [*given, *results]):
+            result = result.copy()
+        results.append(result)
+    kept = [results[i].copy() for i in program.in_place]  # before one of them is overwritten
+    for (i, target), result in zip(program.in_place.items(), kept):
+        np.copyto(values[target], result)
         results[i] = values[target]
     return results

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..graph import Tensor, is_special, is_watched, lazy_mode, tracing
+from ..graph import is_special, is_watched, lazy_mode, tracing
 from .capture import Followed, capture
 from .compile import compile_program
 from .entry import Entry
-from .linked import Linked, Spent, flattened, link, pullback_of
+from .linked import Here, Linked, Spent, link, pull
 
 LIMIT = 64  # programs that one function keeps; the one that was not used for longest goes
+TRIES = 3  # traces for one call: the first may make something that later ones find there
 
 
 class JitFunction:
     """What `jit(fun)` gives: called like `fun`, it runs the program that fits the arguments."""
 
     def __init__(self, fun: Callable, static_argnums, static_argnames, backend: str, check: bool, wait: bool):
-        functools.update_wrapper(self, fun)
+        functools.update_wrapper(self, fun, updated=())
         self.fun = fun
+        self.__name__ = _name_of(fun)
         self.backend, self.check, self.wait = backend, check, wait
-        self._static = frozenset([*static_argnums, *static_argnames])
+        self._static = _static_of(fun, static_argnums, static_argnames)
         self._entries: list[Entry] = []
         self._lock = threading.RLock()
         self._traces = 0
+        self.known: set = set()
 
     def __call__(self, *args, **kwargs):
         if is_special() and (tracing() is not None or is_watched() or lazy_mode()):
@@ -39,18 +43,24 @@ class JitFunction:
 
     def _first(self, args: tuple, kwargs: dict):
         """A call that no program fits."""
-        try:
-            with self._lock:
-                entry = self._traced(args, kwargs)
-        except Followed:
-            return self.fun(*args, **kwargs)
-        result = entry.call(args, kwargs)
-        if result is entry:
+        with self._lock:
+            for entry in self._entries:  # another thread may have traced it meanwhile
+                result = entry.call(args, kwargs)
+                if result is not entry:
+                    return result
+            for _ in range(TRIES):
+                try:
+                    entry = self._traced(args, kwargs)
+                except Followed:
+                    return self.fun(*args, **kwargs)
+                result = entry.call(args, kwargs)
+                if result is not entry:
+                    return result
+                self._entries = [each for each in self._entries if each is not entry]
             raise RuntimeError(entry.explain(args, kwargs))
-        return result
 
     def _traced(self, args, kwargs) -> Entry:
-        found = capture(self.fun, args, kwargs, self._is_static, self.__name__)
+        found = capture(self.fun, args, kwargs, self._is_static)
         entry = Entry(found, compile_program(found.program, self.backend), self.__name__, self._linked)
         self._entries = [entry, *self._entries[: LIMIT - 1]]
         self._traces += 1
@@ -59,13 +69,16 @@ class JitFunction:
     def _is_static(self, path: tuple) -> bool:
         return len(path) == 1 and path[0] in self._static
 
-    def _linked(self, entry: Entry, args, kwargs, nodes: tuple, arrays: tuple, random) -> list[Tensor]:
+    def _linked(self, entry: Entry, args, kwargs, tensors, arrays, nodes: tuple, results: tuple, random):
         """Results that have a history: this function, of all the Tensors that it reaches."""
         if entry.is_spent():
-            return link(Spent(self.__name__), (), arrays)
-        flat = flattened(self.fun, args, kwargs, entry.captured.roots, entry.captured.results)
-        pullback = JitFunction(pullback_of(flat), (2,), (), self.backend, False, self.wait)
-        return link(Linked(flat, pullback, random), nodes, arrays)
+            return link(Spent(self.__name__), (), results)
+        if entry.pullback is None:
+            entry.pullback = JitFunction(pull, (4,), (), self.backend, False, self.wait)
+        paths = [path for path, _, _ in entry.captured.roots.numbers]
+        wanted = [i for i, result in enumerate(entry.captured.results) if getattr(result, "requires_grad", False)]
+        here = Here(self.fun, args, kwargs, tensors, arrays, paths, wanted, random, entry.pullback, entry.fits)
+        return link(Linked(here), nodes, results)
 
     # Looking at it
 
@@ -175,3 +188,40 @@ def jit(
     argnums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     argnames = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     return JitFunction(fun, argnums, argnames, backend, check, wait)
+
+
+def _name_of(fun: Callable) -> str:
+    while isinstance(fun, functools.partial):
+        fun = fun.func
+    return getattr(fun, "__name__", type(fun).__name__)
+
+
+def _static_of(fun: Callable, argnums: tuple, argnames: tuple) -> frozenset:
+    """The positions and names of the arguments that are static: each of these however it is passed."""
+    try:
+        parameters = list(inspect.signature(fun).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        parameters = []
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    variable = not parameters or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    named = not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters)
+    static: set = set()
+    for i in argnums:
+        if not isinstance(i, int) or isinstance(i, bool):
+            raise TypeError(f"static_argnums of jit must be an int or ints, got {i!r}")
+        if i < 0 and not variable:
+            i += len(positional)
+        if i < 0 or (i >= len(positional) and not variable):
+            raise ValueError(
+                f"static_argnums of jit names argument {i}, but {_name_of(fun)} takes {len(positional)} by position"
+            )
+        static |= {i, *positional[i : i + 1]}
+    for name in argnames:
+        if not isinstance(name, str):
+            raise TypeError(f"static_argnames of jit must be a name or names, got {name!r}")
+        if name in positional:
+            static.add(positional.index(name))
+        elif not named and all(p.name != name for p in parameters):
+            raise ValueError(f"static_argnames of jit names {name!r}, which {_name_of(fun)} does not take")
+        static.add(name)
+    return frozenset(static)

@@ -6,43 +6,111 @@ pullback, compiled in turn, and so on for every order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from contextlib import nullcontext
 
 from .. import init
 from ..debugging import silent
-from ..graph import Node, Tensor, TensorTupleOp, linked_handle, new_handle, no_grad
+from ..graph import Node, Tensor, TensorTupleOp, linked_handle, new_handle, no_grad, tracing
 from ..ops.tuples import TupleGetItem
 from ..transforms.reverse import vjp
 from ..transforms.trees import Tree
-from .roots import Roots, rebuilt
+from .roots import Unseen, rebuilt
 
 
 class Linked(TensorTupleOp):
-    """A compiled function of Tensors: the values are known already, `flat` is the function."""
+    """A compiled function of Tensors: the values are known already, `here` is the call that gave them."""
 
-    __slots__ = ("flat", "pullback", "random")
+    __slots__ = ("here",)
 
-    def __init__(self, flat: Callable, pullback: Callable, random: list | None):
-        self.flat, self.pullback, self.random = flat, pullback, random
+    def __init__(self, here: Here):
+        self.here = here
 
     def title(self):
-        return f"jit({self.pullback.__name__})"
+        return f"jit({self.here.name})"
+
+    def compute(self, *arrays):
+        with no_grad(), self.here.again(), silent():
+            results = self.here.flat([new_handle(Node(None, (), array, False)) for array in arrays])
+        return tuple([result.node.data for result in results])
+
+    def gradient(self, out_grad, node):
+        needs = tuple([node.needs(i) and x.node.data.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
+        here = self.here
+        here.require_unchanged(needs)
+        with here.again():
+            found = iter(here.pullback(here, list(node.inputs), list(out_grad), here.arrays, needs))
+        return tuple([next(found) if need else None for need in needs])
+
+
+class Here(Unseen):
+    """One call of a compiled function, which can be made again with other Tensors in place of those that it reached.
+
+    Args:
+        fun, args, kwargs: the call.
+        tensors: the Tensors that it reached.
+        arrays: the NumPy arrays that it closes over.
+        paths: the paths of the numbers among its arguments.
+        wanted: which of the results require grad.
+        random: the state of the random generators at the call, if it draws.
+        pullback: the compiled function of this class's `pull`.
+        fits: whether what the call depends on is as it was.
+    """
+
+    def __init__(self, fun, args, kwargs, tensors, arrays, paths, wanted, random, pullback, fits):
+        self.fun, self.args, self.kwargs = fun, args, kwargs
+        self.tensors, self.arrays, self.paths, self.wanted = tensors, arrays, paths, wanted
+        self.random, self.pullback, self.fits = random, pullback, fits
+        self.name = getattr(fun, "__name__", type(fun).__name__)
 
     def again(self):
         """A block that draws the random numbers of the call again."""
         return nullcontext() if self.random is None else init.restored(self.random)
 
-    def compute(self, *arrays):
-        with no_grad(), self.again(), silent():
-            results = self.flat([new_handle(Node(None, (), array, False)) for array in arrays])
-        return tuple([result.node.data for result in results])
+    def require_unchanged(self, needs: tuple) -> None:
+        """Refuse to trace the way back once what the call depended on is another."""
+        if needs not in self.pullback.known and not self.fits(self.args, self.kwargs):
+            raise RuntimeError(
+                f"{self.name} is compiled, and what it depends on (a number or flag that it closes over, a module that "
+                "it calls) was changed between the call and the first backward through its result; go back first"
+            )
+        self.pullback.known.add(needs)
 
-    def gradient(self, out_grad, node):
-        needs = tuple([node.needs(i) and x.node.data.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
-        with self.again():
-            found = iter(self.pullback(list(node.inputs), list(out_grad), needs))
-        return tuple([next(found) if need else None for need in needs])
+    def flat(self, values: list[Tensor]) -> list[Tensor]:
+        """The call as a function of a list of Tensors, those that it reaches and the numbers among its arguments, to
+        the list of its results that require grad.  It leaves everything as it was."""
+        before = [(tensor, tensor.node, tensor.grad) for tensor in self.tensors]
+        numbers = dict(zip(self.paths, values[len(self.tensors) :]))
+        try:
+            for tensor, value in zip(self.tensors, values):
+                tensor.node = value.node
+            leaves = Tree(self.fun(*rebuilt(self.args, numbers), **rebuilt(self.kwargs, numbers))).leaves
+        finally:
+            for tensor, node, grad in before:
+                tensor.node, tensor.grad = node, grad
+        return [leaves[i] for i in self.wanted]
+
+
+def pull(here: Here, values: list, out_grads: list, arrays: list, needs: tuple) -> list:
+    """From Tensors and the adjoints of the results to the adjoints of those Tensors that need one."""
+    wanted = [i for i, need in enumerate(needs) if need]
+    trace = tracing()
+    if trace is not None:
+        for array, given in zip(here.arrays, arrays):
+            if isinstance(given, Tensor):
+                trace.stand_in(array, functools.partial(_data_of, given))
+
+    def of_wanted(*given):
+        inside = dict(zip(wanted, given))
+        return tuple(here.flat([inside.get(i, value) for i, value in enumerate(values)]))
+
+    with silent():
+        _, back = vjp(of_wanted, *[values[i] for i in wanted])
+        return list(back(tuple(out_grads)))
+
+
+def _data_of(tensor: Tensor):
+    return tensor.node.data
 
 
 class Spent(TensorTupleOp):
@@ -61,47 +129,6 @@ class Spent(TensorTupleOp):
             f"{self.name} is compiled and calls backward() or an optimizer itself, so its result has no graph to go "
             "back through; call backward() inside, or return the result of a function without such effects"
         )
-
-
-def flattened(fun: Callable, args: tuple, kwargs: dict, roots: Roots, results: list) -> Callable:
-    """`fun` as a function of a list of Tensors, those that it reaches and the numbers among its arguments, to the list
-    of its results that require grad.  It leaves everything as it was."""
-    tensors = list(roots.tensors)
-    paths = [path for path, _, _ in roots.numbers]
-    wanted = [i for i, result in enumerate(results) if getattr(result, "requires_grad", False)]
-
-    def flat(values: list[Tensor]) -> list[Tensor]:
-        before = [(tensor, tensor.node, tensor.grad) for tensor in tensors]
-        numbers = dict(zip(paths, values[len(tensors) :]))
-        try:
-            for tensor, value in zip(tensors, values):
-                tensor.node = value.node
-            leaves = Tree(fun(*rebuilt(args, numbers), **rebuilt(kwargs, numbers))).leaves
-        finally:
-            for tensor, node, grad in before:
-                tensor.node, tensor.grad = node, grad
-        return [leaves[i] for i in wanted]
-
-    flat.__name__ = getattr(fun, "__name__", "a jitted function")
-    return flat
-
-
-def pullback_of(flat: Callable) -> Callable:
-    """The function from Tensors and the adjoints of the results to the adjoints of those Tensors that need one."""
-
-    def pull(values, out_grads, needs):
-        wanted = [i for i, need in enumerate(needs) if need]
-
-        def of_wanted(*given):
-            inside = dict(zip(wanted, given))
-            return tuple(flat([inside.get(i, value) for i, value in enumerate(values)]))
-
-        with silent():
-            _, back = vjp(of_wanted, *[values[i] for i in wanted])
-            return list(back(tuple(out_grads)))
-
-    pull.__name__ = flat.__name__
-    return pull
 
 
 def link(op: TensorTupleOp, nodes: tuple, arrays: tuple) -> list[Tensor]:

@@ -57,7 +57,8 @@ class Recorder:
         self.moves = 0
         self._thread = threading.get_ident()
         self._constants: dict[int, Var] = {}  # by the array's id, which the Constant keeps alive
-        self._stand_ins: dict[int, tuple[np.ndarray, Traced]] = {}
+        self._stand_ins: dict[int, tuple[np.ndarray, Callable[[], Traced]]] = {}
+        self._met: dict[int, Traced] = {}  # what took the place of those of these arrays that were met
 
     def input(self, value: np.ndarray, name: str) -> Traced:
         """A traced array that each call brings, of the shape and dtype of `value`."""
@@ -69,18 +70,27 @@ class Recorder:
         """The Var of an array that no call changes."""
         array = np.asarray(value)
         if id(array) in self._stand_ins:
-            return self._stand_ins[id(array)][1].current
+            return self._stand_in(array).current
         found = self._constants.get(id(array))
         if found is None:
-            owner = self._stand_ins.get(id(array.base)) if self._stand_ins else None
-            if owner is not None and owner[0].flags.forc:
-                return self.call(Window(owner[0], array), (owner[1],)).current
+            owner = self._stand_ins[id(array.base)][0] if id(array.base) in self._stand_ins else None
+            if owner is not None and owner.flags.forc:
+                return self.call(Window(owner, array), (self._stand_in(owner),)).current
             found = self._constants[id(array)] = Constant(array)
         return found
 
-    def stand_in(self, array: np.ndarray, traced: Traced) -> None:
-        """From now on, where `array` or a view of it is met, what `traced` holds is meant."""
-        self._stand_ins[id(array)] = array, traced
+    def stand_in(self, array: np.ndarray, bring: Callable[[], Traced]) -> None:
+        """From now on, where `array` or a view of it is met, what `bring()` gives is meant."""
+        self._stand_ins[id(array)] = array, bring
+
+    def _stand_in(self, array: np.ndarray) -> Traced:
+        if id(array) not in self._met:
+            self._met[id(array)] = self._stand_ins[id(array)][1]()
+        return self._met[id(array)]
+
+    def has_met(self, array: np.ndarray) -> bool:
+        """Whether something else was put in the place of `array`."""
+        return id(array) in self._met
 
     def emit(self, function: Function, inputs: list[Var], results: list[np.ndarray]) -> tuple[Var, ...]:
         """Write an instruction down; `results` are what it gave just now."""

@@ -24,7 +24,9 @@ _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...), np.g
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tqdm", "pytest", "hypothesis", "numba"}
 _MISSING = object()
 _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMBERS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.dtype)
 LONG = 256  # elements: a longer list of nothing but constants is compared as a whole
+SMALL = 65536  # bytes: up to here, what a closed-over array holds is compared where no op has met it
 
 
 class Roots:
@@ -35,6 +37,7 @@ class Roots:
         arrays: NumPy arrays outside of the arguments, by id, with their expressions.
         numbers: numbers and arrays among the arguments: (path, expression, value), in order.
         lines: the guards, as lines of source within a function of `args` and `kwargs`.
+        reasons: what a guard looks at, as the user would write it, by the number of its line.
         names: the objects that the source refers to.
     """
 
@@ -43,70 +46,36 @@ class Roots:
         self.arrays: dict[int, tuple[np.ndarray, str]] = {}
         self.numbers: list[tuple[tuple, str, Any]] = []
         self.lines: list[str] = []
+        self.reasons: dict[int, str] = {}
         self.names: dict[str, Any] = {"MISSING": _MISSING, "Tensor": Tensor, "Node": Node, "ndarray": np.ndarray}
-        self.optimizers: list[Any] = []
-        self._seen: dict[int, Any] = {}
-        self._constants: dict[int, str] = {}
+        self._seen: dict[int, Any] = {}  # objects that were looked into, by id
+        self._expressions: dict[int, str] = {}  # of objects, by id
+        self._bound: set[int] = set()  # objects that are found anew at each call, by way of the arguments
+        self._paths: dict[int, str] = {}  # what the user calls an object
         self._argument(args, "args", static, ())
         self._argument(kwargs, "kwargs", static, ())
         for tensor in held:
-            self._tensor(tensor, self._name(tensor))
-        self._function(fun)
+            self._tensor(tensor, self._name(tensor), "a Tensor")
+        self._paths[id(fun)] = getattr(fun, "__name__", type(fun).__name__)
+        self._walk(fun)
+
+    def release(self) -> None:
+        """Forget the objects that only the trace needed."""
+        self.tensors, self.arrays = {}, {}
+        self.numbers = [(path, at, None) for path, at, _ in self.numbers]
+        self._seen = {}
 
     def _name(self, value) -> str:
-        """The name of an object in the source of the guards."""
-        name = self._constants.get(id(value))
+        """The expression for an object in the source of the guards."""
+        name = self._expressions.get(id(value))
         if name is None:
-            name = self._constants[id(value)] = f"o{len(self.names)}"
+            name = self._expressions[id(value)] = f"o{len(self.names)}"
             self.names[name] = value
         return name
 
-    def _require(self, condition: str) -> None:
-        self.lines.append(f"if not ({condition}): return None")
-
-    # ----------------------------------------------------------------------------------------------------------------
-    # Arguments: they may be other objects at each call
-
-    def _argument(self, value, at: str, static: Callable[[Any], bool], path: tuple) -> None:
-        if path and static(path):
-            self._static(value, at, path)
-            return
-        kind = type(value)
-        if isinstance(value, Tensor):
-            local = self._local(at)
-            self._require(f"type({local}) is {self._name(kind)}")
-            self._tensor(value, local)
-        elif kind in (float, int, complex) or isinstance(value, (np.ndarray, np.generic)):
-            local = self._local(at)
-            self._require(f"type({local}) is {self._name(kind)}")
-            if isinstance(value, (np.ndarray, np.generic)):
-                if value.dtype.kind not in "biufc":
-                    raise TypeError(f"{spelled(path)} of a jitted function must hold numbers, got dtype {value.dtype}")
-                self._require(f"{local}.dtype is {self._name(value.dtype)} and {local}.shape == {value.shape!r}")
-            self.numbers.append((path, local, value))
-        elif kind in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
-            local = self._local(at)
-            self._require(f"type({local}) is {self._name(kind)} and len({local}) == {len(value)}")
-            for i, item in enumerate(value):
-                self._argument(item, f"{local}[{i}]", static, (*path, i))
-        elif kind in (dict, OrderedDict, defaultdict):
-            local = self._local(at)
-            if path or value:
-                self._require(f"type({local}) is {self._name(kind)} and len({local}) == {len(value)}")
-            else:
-                self._require(f"not {local}")
-            for key, item in value.items():
-                self._argument(item, f"{local}.get({self._spell(key)}, MISSING)", static, (*path, key))
-        elif is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "parameters"):
-            local = self._local(at)
-            self._require(f"type({local}) is {self._name(kind)}")
-            for field in fields(value):
-                self._argument(getattr(value, field.name), f"{local}.{field.name}", static, (*path, field.name))
-        elif isinstance(value, _CONSTANTS):
-            self._equal(value, at)
-        else:  # a Module, an optimizer, a function: the same one, and what is in it as it was
-            self._require(f"{at} is {self._name(value)}")
-            self._walk(value)
+    def _require(self, condition: str, path: str) -> None:
+        self.reasons[len(self.lines)] = path
+        self.lines.append(f"if not ({condition}): return MISS")
 
     def _local(self, at: str) -> str:
         if at.isidentifier():
@@ -118,6 +87,74 @@ class Roots:
     def _spell(self, key) -> str:
         return repr(key) if type(key) in (str, int) else self._name(key)
 
+    # ----------------------------------------------------------------------------------------------------------------
+    # Arguments: they may be other objects at each call
+
+    def _argument(self, value, at: str, static: Callable[[Any], bool], path: tuple) -> None:
+        called = spelled(path)
+        if path and static(path):
+            self._static(value, at, path)
+            return
+        kind = type(value)
+        if isinstance(value, Tensor):
+            local = self._local(at)
+            self._require(f"type({local}) is {self._name(kind)}", called)
+            self._tensor(value, local, called)
+        elif kind in (float, int, complex) or isinstance(value, (np.ndarray, np.generic)):
+            local = self._local(at)
+            self._require(f"type({local}) is {self._name(kind)}", called)
+            if isinstance(value, (np.ndarray, np.generic)):
+                if value.dtype.kind not in "biufc":
+                    raise TypeError(f"{called} of a jitted function must hold numbers, got dtype {value.dtype}")
+                if isinstance(value, np.ndarray):
+                    same = f"{local}.dtype is {self._name(value.dtype)} and {local}.shape == {value.shape!r}"
+                    self._require(same, called)
+            self.numbers.append((path, local, value))
+        elif kind in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+            local = self._local(at)
+            if kind is tuple and not path:
+                self._require(f"len({local}) == {len(value)}", "the number of arguments")
+            else:
+                self._require(f"type({local}) is {self._name(kind)} and len({local}) == {len(value)}", called)
+            for i, item in enumerate(value):
+                self._argument(item, f"{local}[{i}]", static, (*path, i))
+        elif kind in (dict, OrderedDict, defaultdict):
+            local = self._local(at)
+            if path or value:
+                self._require(f"type({local}) is {self._name(kind)} and len({local}) == {len(value)}", called)
+            else:
+                self._require(f"not {local}", "the keyword arguments")
+            for key, item in value.items():
+                self._argument(item, f"{local}.get({self._spell(key)}, MISSING)", static, (*path, key))
+        elif is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "parameters"):
+            local = self._local(at)
+            self._require(f"type({local}) is {self._name(kind)}", called)
+            for field in fields(value):
+                self._argument(getattr(value, field.name), f"{local}.{field.name}", static, (*path, field.name))
+        elif isinstance(value, _CONSTANTS):
+            self._equal(value, at, called)
+        elif isinstance(value, Unseen):
+            self._require(f"type({at}) is {self._name(kind)}", called)
+        elif self._seen.get(id(value)) is value:  # the same object twice
+            self._require(f"{at} is {self._name(value)}", called)
+        elif hasattr(value, "parameters") and hasattr(value, "__dict__"):  # a Module: any with the same inside
+            self._bind(value, at, called)
+            self._walk(value)
+        else:  # an optimizer, a function: the same one, and what is in it as it was
+            self._paths.setdefault(id(value), called)
+            self._require(f"{at} is {self._name(value)}", called)
+            self._walk(value)
+
+    def _bind(self, value, at: str, path: str) -> None:
+        """Find an object by its way from the arguments at each call, instead of by its identity."""
+        local = self._local(at)
+        kind = type(value)
+        sized = f" and len({local}) == {len(value)}" if isinstance(value, (list, dict, tuple)) else ""
+        self._require(f"type({local}) is {self._name(kind)}{sized}", path)
+        self._expressions[id(value)] = local
+        self._bound.add(id(value))
+        self._paths[id(value)] = path
+
     def _static(self, value, at: str, path: tuple) -> None:
         try:
             hash(value)
@@ -126,35 +163,55 @@ class Roots:
                 f"{spelled(path)} is static, so it must be hashable, got {type(value).__name__}; "
                 "make it a tuple, or leave it out of static_argnums"
             ) from None
-        self._equal(value, at)
+        self._equal(value, at, spelled(path))
 
-    def _equal(self, value, at: str) -> None:
-        if value is None or value is True or value is False:
-            self._require(f"{at} is {value}")
-        else:
-            name = self._name(value)
-            local = self._local(at)
-            same = f"{local} == {name}" if value == value else f"{local} != {local}"  # nan is not equal to itself
-            self._require(f"type({local}) is {self._name(type(value))} and {same}")
+    def _equal(self, value, at: str, path: str) -> None:
+        if value is None or value is True or value is False or value is ...:
+            self._require(f"{at} is {value!r}", path)
+            return
+        local = self._local(at)
+        if type(value) is int and abs(value) < 2**30:
+            self._require(f"{local} == {value} and type({local}) is int", path)
+            return
+        name = self._name(value)
+        same = f"{local} == {name}" if value == value else f"{local} != {local}"  # nan is not equal to itself
+        self._require(f"{local} is {name} or (type({local}) is {self._name(type(value))} and {same})", path)
+        if type(value) is float and value == 0:  # -0.0 is not 0.0
+            self._require(f"str({local}) == {str(value)!r}", path)
 
-    def require_gradient(self, at: str, grad) -> None:
+    def require_gradient(self, tensor: Tensor, grad) -> None:
         """Guard whether a Tensor has a `.grad`, and of what kind."""
+        at = self.tensors[tensor]
         if grad is None:
-            self._require(f"{at}.grad is None")
+            self._require(f"{at}.grad is None", "whether a .grad is there")
         else:
             self._require(
-                f"type({at}.grad) is Tensor and {at}.grad.shape == {grad.shape!r} "
-                f"and {at}.grad.dtype is {self._name(grad.dtype)}"
+                f"isinstance({at}.grad, Tensor) and {at}.grad.shape == {grad.shape!r} "
+                f"and {at}.grad.dtype is {self._name(grad.dtype)}",
+                "whether a .grad is there",
             )
+
+    def require_numbers(self, array: np.ndarray, at: str) -> None:
+        """Guard what a NumPy array holds that the trace may have looked into behind our back."""
+        path = self._paths.get(id(array), "a NumPy array")
+        if array.nbytes <= SMALL and array.dtype.kind in "biufcSUmM":
+            self._require(f"{at}.tobytes() == {self._name(array.tobytes())}", f"the numbers in {path}")
+        else:
+            self._require(f"{at} is {self._name(array)}", path)
+
+    def called(self, tensor: Tensor) -> str:
+        """What the user calls a Tensor."""
+        return self._paths.get(id(tensor), "x")
 
     # ----------------------------------------------------------------------------------------------------------------
     # What is held: the same objects at each call, or it is another trace
 
-    def _tensor(self, tensor: Tensor, at: str) -> None:
+    def _tensor(self, tensor: Tensor, at: str, path: str) -> None:
         if tensor not in self.tensors:
             self.tensors[tensor] = at
+            self._paths[id(tensor)] = path
         else:
-            self._require(f"{at} is {self.tensors[tensor]}")
+            self._require(f"{at} is {self.tensors[tensor]}", path)
 
     def _walk(self, first) -> None:
         """Guard all that can be reached from an object; without recursion, for lists may be nested deep."""
@@ -169,80 +226,121 @@ class Roots:
     def _within(self, value) -> list:
         """Guard what is in an object, and give the objects in it that are to be looked into."""
         kind = type(value)
+        path = self._paths.get(id(value), "")
         if isinstance(value, types.FunctionType):
             return self._of_function(value)
         if isinstance(value, types.MethodType):
             return [value.__self__, value.__func__]
         if isinstance(value, functools.partial):
-            return [value.func, *self._items(value.args, range(len(value.args))), *self._entries(value.keywords)]
+            self._paths[id(value.args)] = self._paths[id(value.keywords)] = f"partial({_named(value.func)})"
+            return [value.func, *self._items(value.args), *self._entries(value.keywords)]
         if isinstance(value, dict):
             return self._entries(value)
         if isinstance(value, (list, tuple)):
             return self._sequence(value)
         if isinstance(value, Tensor):
-            self._tensor(value, self._name(value))
+            self._tensor(value, self._name(value), path or "a Tensor")
             return []
         if _is_foreign(kind) or isinstance(value, (type, types.ModuleType, *_CONSTANTS, TensorTuple)):
             return []
         if hasattr(value, "trace_roots"):  # an object that tells what in it a program depends on
-            return list(value.trace_roots())
+            found = list(value.trace_roots())
+            for each in found:
+                self._paths.setdefault(id(each), path)
+            return found
+        inside: list = []
+        for name in [name for base in kind.__mro__ for name in _slots(base) if name not in ("__dict__", "__weakref__")]:
+            at = f"getattr({self._name(value)}, {name!r}, MISSING)"
+            inside += self._item(value, at, getattr(value, name, _MISSING), f"{path}.{name}")
         if not hasattr(value, "__dict__"):
-            inside: list = []
-            for name in [name for base in kind.__mro__ for name in _slots(base)]:
-                at = f"getattr({self._name(value)}, {name!r}, MISSING)"
-                inside += self._item(value, name, at, getattr(value, name, _MISSING))
             return inside
-        methods = [f for base in kind.__mro__ if not _is_ours(base) for f in vars(base).values()]
-        return [*self._entries(vars(value)), *[f for f in methods if isinstance(f, types.FunctionType)]]
+        space = vars(value)
+        if id(value) in self._bound:
+            self._bind(space, f"{self._name(value)}.__dict__", path)
+        self._paths[id(space)] = path
+        inside += self._entries(space, is_object=True)
+        for base in kind.__mro__:
+            if not _is_ours(base) and not _is_foreign(base):
+                inside += self._of_class(base, path)
+        return inside
+
+    def _of_class(self, kind: type, path: str) -> list:
+        """The methods of a class of the user's, and what else it holds that an instance may ask for."""
+        inside: list[Any] = []
+        for name, value in list(vars(kind).items()):
+            if isinstance(value, types.FunctionType):
+                inside.append(value)
+            elif isinstance(value, (staticmethod, classmethod)):
+                inside.append(value.__func__)
+            elif isinstance(value, property):
+                inside += [each for each in (value.fget, value.fset) if each is not None]
+            elif isinstance(value, (Tensor, np.ndarray, *_NUMBERS)) and not name.startswith("__"):
+                at = f"vars({self._name(kind)}).get({name!r}, MISSING)"
+                inside += self._item(kind, at, value, f"{kind.__name__}.{name}")
+        return inside
 
     def _sequence(self, value) -> list:
         name = self._name(value)
-        if isinstance(value, list):
-            self._require(f"len({name}) == {len(value)}")
+        path = self._paths.get(id(value), "a list")
+        if isinstance(value, list) and id(value) not in self._bound:
+            self._require(f"len({name}) == {len(value)}", f"the length of {path}")
         if len(value) > LONG and all(isinstance(item, _CONSTANTS) for item in value):
             if isinstance(value, list):
-                self._require(f"{name} == {self._name(list(value))}")
+                self._require(f"{name} == {self._name(list(value))}", path)
             return []
-        return self._items(value, range(len(value)), isinstance(value, list))
+        return self._items(value)
 
-    def _items(self, value, keys, guarded: bool = True) -> list:
-        name = self._name(value)
-        return [item for key in keys for item in self._item(value, key, f"{name}[{key!r}]", value[key], guarded)]
-
-    def _entries(self, value: dict) -> list:
-        name = self._name(value)
-        self._require(f"len({name}) == {len(value)}")
+    def _items(self, value) -> list:
+        name, path = self._name(value), self._paths.get(id(value), "")
+        guarded = isinstance(value, list) or id(value) in self._bound
         return [
             item
-            for key, inner in list(value.items())
-            for item in self._item(value, key, f"{name}.get({self._spell(key)}, MISSING)", inner)
+            for i, inner in enumerate(value)
+            for item in self._item(value, f"{name}[{i}]", inner, f"{path}[{i}]", guarded)
         ]
 
-    def _item(self, holder, key, at: str, value, guarded: bool = True) -> list:
+    def _entries(self, value: dict, is_object: bool = False) -> list:
+        name, path = self._name(value), self._paths.get(id(value), "a dict")
+        if id(value) not in self._bound:
+            what = f"the attributes of {path}" if is_object else f"the length of {path}"
+            self._require(f"len({name}) == {len(value)}", what)
+        inside = []
+        for key, inner in list(value.items()):
+            at = f"{name}.get({self._spell(key)}, MISSING)"
+            inside += self._item(value, at, inner, f"{path}.{key}" if is_object else f"{path}[{key!r}]")
+        return inside
+
+    def _item(self, holder, at: str, value, path: str, guarded: bool = True) -> list:
         """Guard one thing that an object holds; gives it if it is to be looked into."""
         if isinstance(value, Tensor):
             local = self._local(at)
-            self._require(f"type({local}) is {self._name(type(value))}")
-            self._tensor(value, local)
+            self._require(f"type({local}) is {self._name(type(value))}", path)
+            self._tensor(value, local, path)
             return []
         if isinstance(value, np.ndarray):
             local = self._local(at)
             self._require(
                 f"type({local}) is {self._name(type(value))} and {local}.dtype is {self._name(value.dtype)} "
-                f"and {local}.shape == {value.shape!r}"
+                f"and {local}.shape == {value.shape!r}",
+                path,
             )
             self.arrays.setdefault(id(value), (value, local))
+            self._paths.setdefault(id(value), path)
+            return []
+        if value is _MISSING:
+            self._require(f"{at} is MISSING", path)
             return []
         if isinstance(value, _CONSTANTS):
             if guarded:
-                self._equal(value, at)
+                self._equal(value, at, path)
             return []
         if guarded:
-            self._require(f"{at} is {self._name(value)}")
+            if id(holder) in self._bound and id(value) not in self._seen and _has_parts(value):
+                self._bind(value, at, path)
+                return [value]
+            self._require(f"{at} is {self._name(value)}", path)
+        self._paths.setdefault(id(value), path)
         return [value]
-
-    def _function(self, fun: Callable) -> None:
-        self._walk(fun)
 
     def _of_function(self, fun: types.FunctionType) -> list:
         """What a function closes over, its defaults, and the globals that it names."""
@@ -251,15 +349,17 @@ class Roots:
             if wrapped is None and fun.__closure__ is None:
                 return []
         inside: list = []
-        for i, cell in enumerate(fun.__closure__ or ()):
+        for name, cell in zip(fun.__code__.co_freevars, fun.__closure__ or ()):
             try:
                 value = cell.cell_contents
             except ValueError:  # not assigned yet
                 continue
-            inside += self._item(cell, i, f"{self._name(cell)}.cell_contents", value)
+            inside += self._item(cell, f"{self._name(cell)}.cell_contents", value, name)
         if _is_ours(fun) or _is_foreign(fun):
             return inside
-        inside += fun.__defaults__ or ()
+        self._paths[id(fun.__defaults__)] = f"the defaults of {fun.__name__}"
+        if fun.__defaults__:
+            inside += self._items(fun.__defaults__)
         inside += (fun.__kwdefaults__ or {}).values()
         space = fun.__globals__
         for name in _names_in(fun.__code__):
@@ -268,18 +368,23 @@ class Roots:
                 if isinstance(space[name], (types.ModuleType, type)):
                     self._module(space[name], fun.__code__)
                 else:
-                    inside += self._item(space, name, at, space[name])
+                    inside += self._item(space, at, space[name], name)
         return inside
 
     def _module(self, module, code) -> None:
-        """A module of the user's (`config.rate`): those of its attributes that the code names."""
-        if isinstance(module, type) or _is_foreign(module) or _is_ours(module):
+        """A module or class of the user's (`config.rate`): those of its attributes that the code names."""
+        if _is_foreign(module) or _is_ours(module):
             return
         space = vars(module)
         for name in _names_in(code):
             if name in space and isinstance(space[name], (Tensor, np.ndarray, *_CONSTANTS)):
-                for item in self._item(space, name, f"{self._name(space)}.get({name!r}, MISSING)", space[name]):
+                at = f"vars({self._name(module)}).get({name!r}, MISSING)"
+                for item in self._item(module, at, space[name], f"{module.__name__}.{name}"):
                     self._walk(item)
+
+
+class Unseen:
+    """An argument of a jitted function into which no trace looks: whoever passes it answers for it."""
 
 
 def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
@@ -328,8 +433,21 @@ def _slots(kind) -> tuple:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
+def _has_parts(value) -> bool:
+    """Whether one finds the same in another object of its kind: not in functions, classes, modules."""
+    if isinstance(value, (list, dict, tuple)):
+        return type(value) in (list, dict, OrderedDict, tuple)
+    return hasattr(value, "parameters") and hasattr(value, "__dict__")
+
+
+def _named(fun) -> str:
+    return getattr(fun, "__name__", type(fun).__name__)
+
+
 def spelled(path: tuple) -> str:
     """How an error names an argument."""
+    if not path:
+        return "the arguments"
     first, *rest = path
     name = f"argument {first}" if isinstance(first, int) else f"argument {first!r}"
     return name + "".join(f"[{key!r}]" for key in rest)

@@ -132,6 +132,14 @@ def _in_place_of(leaf: Tensor, value):
     return parameter
 
 
+def whole_modules(tree: Tree) -> Tree:
+    """The same tree, of which a Module is one leaf."""
+    if not tree.alone:
+        tree._parts = [_Leaf(part.module) if isinstance(part, _Module) else part for part in tree._parts]
+        tree.leaves = [value for part in tree._parts for value in part.leaves]
+    return tree
+
+
 def is_module(value) -> bool:
     """Whether `value` is an `nn.Module`: something that has parameters and a `forward`."""
     return hasattr(value, "parameters") and hasattr(value, "forward")
