@@ -34,6 +34,7 @@ from .graph import (
     leaf,
     new_handle,
     plain_array,
+    substitute,
     topological_order,
 )
 from .graph.values import _kind
@@ -397,6 +398,7 @@ _identity = Identity()
 
 def follow(node: Node) -> Node:
     """A node of the same value to differentiate with respect to, through which outer derivatives flow on to `node`."""
+    node = substitute(node)
     followed = node.followed(_identity)
     announce(_identity, (node,), followed)
     return followed

@@ -94,19 +94,24 @@ def _finish(array, device: Device | None, dtype, requires_grad: bool) -> Tensor:
     return leaf(device.xp.asarray(array, dtype=as_dtype(dtype)), requires_grad)
 
 
-def _drawn(draw: Callable, shape: tuple, device: Device | None, dtype, requires_grad: bool) -> Tensor:
-    """What `draw(*lengths)` gives, as a Tensor; inside `vmap`, for each example if it says so."""
+def _drawn(source: Callable, shape: tuple, device: Device | None, dtype, requires_grad: bool) -> Tensor:
+    """What `source(*lengths)` gives, as a Tensor; inside `vmap`, for each example if it says so."""
 
     def make(shape: tuple) -> Tensor:
-        return _finish(draw(*shape), device, dtype, False)
+        return _finish(source(*shape), device, dtype, False)
 
-    out = _drawing.get()(make, _lengths(shape))
+    out = draw(make, _lengths(shape))
     out.node.requires_grad = requires_grad
     return out
 
 
 # How a draw of a shape is made: `make(shape)` plainly, or what an enclosing transform puts in its place
 _drawing: ContextVar[Callable] = ContextVar("drawing", default=lambda make, shape: make(shape))
+
+
+def draw(make: Callable, shape: tuple) -> Tensor:
+    """What `make(shape)` draws, in the way that enclosing transforms want it drawn."""
+    return _drawing.get()(make, shape)
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from .op import (
     observing,
     set_lazy_mode,
     special,
+    substitute,
+    substitutes,
+    substituting,
 )
 from .order import topological_order
 from .tracing import Trace, traced_by, tracing
@@ -31,5 +34,6 @@ __all__ = [
     "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle",
     "innermost", "is_carrying", "is_followed", "is_recording", "is_special", "is_transforming", "is_watched",
     "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array", "require_unfollowed",
-    "set_lazy_mode", "special", "topological_order", "traced_by", "tracing", "transforming",
+    "set_lazy_mode", "special", "substitute", "substitutes", "substituting",
+    "topological_order", "traced_by", "tracing", "transforming",
 ]  # fmt: skip

@@ -292,6 +292,7 @@ _special_lock = threading.Lock()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _carrying: ContextVar[bool] = ContextVar("carrying", default=True)
 _observers: ContextVar[tuple] = ContextVar("observers", default=())
+_swaps: ContextVar[dict | None] = ContextVar("swaps", default=None)
 _lazy = False
 
 
@@ -314,6 +315,8 @@ def _add_special(change: int) -> None:
 def call(op: Op, inputs: tuple) -> Node:
     """Call `op` on nodes, looking at everything that may be active: the box of the innermost transform goes first."""
     innermost, level, weak, requires_grad = None, 0, False, False
+    if swaps := _swaps.get():
+        inputs = tuple([swaps.get(node, node) for node in inputs])
     for node in inputs:
         if node.level > level:
             innermost, level = node, node.level
@@ -365,6 +368,28 @@ def observing(observe):
             yield
     finally:
         _observers.reset(token)
+
+
+@contextmanager
+def substituting(swaps: dict[Node, Node]):
+    """In this block, and this thread, ops that are called on a node that is a key are given the value instead."""
+    token = _swaps.set(swaps)
+    try:
+        with special():
+            yield
+    finally:
+        _swaps.reset(token)
+
+
+def substitutes() -> dict[Node, Node]:
+    """What is given to ops instead of what, now."""
+    return _swaps.get() or {}
+
+
+def substitute(node: Node) -> Node:
+    """What is given to ops now that are called on `node`: itself, unless something was put in its place."""
+    swaps = _swaps.get()
+    return swaps.get(node, node) if swaps else node
 
 
 def is_special() -> bool:

@@ -5,7 +5,7 @@ draws, counts and keeps beside arrays it must be told of: `tracing()` is the tra
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -30,6 +30,18 @@ class Trace(Protocol):
 
     def stand_in(self, array: Any, bring: Callable[[], Any]) -> None:
         """Where NumPy's `array` or a view of it is met, what `bring()` gives is meant."""
+
+    def aside(self) -> AbstractContextManager:
+        """A block of which nothing is written down; `captured` of what it gives is what it used of the trace."""
+
+    def scan(self, body, carry: list, xs: list, closed: list, length: int, reverse: bool) -> tuple:
+        """The last carry and the ys of a scan, of arrays, of which `body` is one step, of Tensors."""
+
+    def branch(self, on_true, on_false, pred, arrays: list) -> tuple:
+        """What one of two functions of Tensors gives, of arrays."""
+
+    def while_loop(self, condition, body, carry: list, of_condition: list, of_body: list) -> tuple:
+        """The last carry of a loop, of arrays; `condition` and `body` take the carry and what is theirs, as Tensors."""
 
     def check(self, function: Callable[[], Any]) -> None:
         """A call for which `function()` gives something else than now is to be traced again."""

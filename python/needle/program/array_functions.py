@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from .functions import BroadcastTo, Full, Where
-from .recording import FUNCTIONS, Traced, plain, traced_in
+from .recording import FUNCTIONS, Traced, deepest, plain, traced_in
 
 
 def _rule(*functions):
@@ -24,7 +24,7 @@ def _like(number):
         value = args[0] if number is None and args else number
         dtype = a.dtype if dtype is None and not (number is not None and args) else dtype or args[0]
         shape = a.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        recorder = a.recorder if isinstance(a, Traced) else value.recorder
+        recorder = deepest((a, value)).recorder
         if isinstance(value, (Traced, np.ndarray)):
             target = recorder.record(Full(shape, dtype, 0), [], np.zeros(shape, dtype))
             target[...] = value
@@ -100,7 +100,7 @@ def _where(condition, *values):
             "where(condition), whose shape follows from values (use where(condition, a, b)),"
         )
     args = (condition, *values)
-    recorder = next(traced_in(args)).recorder
+    recorder = deepest(args).recorder
     with np.errstate(all="ignore"):
         value = np.where(*[plain(x) for x in args])
     numbers = [x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x, value.dtype) for x in values]
@@ -173,7 +173,7 @@ def _clip(a, a_min=None, a_max=None, out=None, *, min=None, max=None, **kwargs):
         result = result if high is None else np.minimum(result, high)
         if result.dtype == value.dtype:
             return result
-    recorder = next(traced_in((a, low, high, out))).recorder
+    recorder = deepest((a, low, high, out)).recorder
     result = recorder.call(np.clip, (a, low, high), kwargs)
     if out is None:
         return result

@@ -20,24 +20,24 @@ import numpy as np
 from .. import init
 from ..graph import (
     Node,
-    Op,
     Tensor,
     TensorTuple,
     WeakNode,
-    explain,
     is_recording,
     linked_handle,
     new_handle,
     observing,
     special,
     traced_by,
+    tracing,
 )
 from ..transforms.nan import user_line
 from ..transforms.trees import Tree, whole_modules
 from . import array_functions  # noqa: F401  (NumPy's functions on traced arrays)
-from .functions import Call, Check, Effect
+from .functions import Effect
 from .ir import Program, Var
-from .recording import Recorder, Traced, ValueAsked
+from .nested import Nest
+from .recording import Traced
 from .roots import Roots, rebuilt, spelled
 
 
@@ -134,40 +134,11 @@ class Result:
     requires_grad: bool
 
 
-class Opaque:
-    """An op as one instruction: its `compute`, of which nothing is known."""
-
-    def __init__(self, op: Op):
-        self.op = op
-        self.kinds: list | None = None  # of the results, when it was traced
-
-    def __call__(self, *arrays):
-        try:
-            result = self.op.compute(*arrays)
-        except Exception as error:
-            raise explain(self.op, tuple([Node(None, (), array, False) for array in arrays]), error) from error
-        several = isinstance(result, (tuple, list))
-        kinds = [(np.shape(each), np.asarray(each).dtype) for each in (result if several else (result,))]
-        if self.kinds is None:
-            self.kinds = kinds
-        elif self.kinds != kinds:
-            came, expected = [[f"{dtype}{list(shape)}" for shape, dtype in each] for each in (kinds, self.kinds)]
-            raise ValueAsked(
-                f"{self.op.title()} gives {', '.join(came)} here and gave {', '.join(expected)} when it was traced: a "
-                "shape that follows from values cannot be known under jit; call it outside of the jitted function"
-            )
-        return result
-
-    @property
-    def __name__(self) -> str:
-        return self.op.title()
-
-
-class Session(Recorder):
+class Session(Nest):
     """A Recorder that keeps account of what lies outside of arrays: state, counters, random numbers."""
 
     def __init__(self) -> None:
-        super().__init__(user_line)
+        super().__init__()
         self.sources: list[Source] = []
         self.script: list[Numbers | Change] = []
         self.checks: list[tuple[Callable[[], Any], Any]] = []
@@ -182,23 +153,6 @@ class Session(Recorder):
         return self.input(np.asarray(value), name)
 
     # What the floors below ask of a trace (graph/tracing.py)
-
-    def compute(self, op, arrays):
-        if not any(isinstance(array, Traced) or type(array) is tuple for array in arrays):
-            return op.compute(*arrays)
-        mark, moves = len(self.instructions), self.moves
-        try:
-            return op.compute(*arrays)
-        except Exception:
-            # Something in it does not go through NumPy's protocols, or asks for values: one opaque instruction
-            self.require_only_draws()
-            if self.moves == moves:
-                del self.instructions[mark:]
-            with traced_by(None):
-                made = self.call(Opaque(op), tuple(arrays), kind=Check if op.checks else Call)
-            if self._random != _fingerprint():  # it draws by itself, and will do so at each call
-                self.draws, self._random = True, _fingerprint()
-            return made
 
     def numbers(self, make):
         values = make()
@@ -235,7 +189,8 @@ class Session(Recorder):
     def drawn(self, outer, make, shape):
         """What `init` calls for a draw (see `init.drawing`)."""
         self.require_only_draws()
-        traced = self.draw(lambda: outer(make, shape).node.data)
+        recorder = tracing()
+        traced = recorder.draw(lambda: outer(make, shape).node.data)
         self.draws, self._random = True, _fingerprint()
         return linked_handle(Node(None, (), traced, False))
 
@@ -247,6 +202,11 @@ class Session(Recorder):
                 f"of a Generator), before\n  {user_line()}\nUse needle.init.rand, randn or randb, with generator= for "
                 "a Generator of its own, or draw outside and pass them as an argument"
             )
+
+    def note_draws(self) -> None:
+        """Go on from here, if random numbers were drawn since."""
+        if self._random != (now := _fingerprint()):
+            self.draws, self._random = True, now
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -347,6 +307,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
                 "return it from that function instead of storing it"
             )
     session = Session()
+    session.watched = roots.tensors
     inside = Inside(session, roots)
     unknown: dict[Node, Callable[[], Any]] = {}  # with their links to the Tensors on them
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
+from .control import compile_inside
 from .emit import Emitter
 from .ir import Program
 from .passes import simplify
@@ -59,6 +60,7 @@ def compile_program(program: Program, backend: str) -> Compiled:
     """A program, optimised, as a function of its inputs."""
     counts = [("recorded", len(program))]
     program = simplify(program, lambda name, before, after: counts.append((name, after)))
+    compile_inside(program, lambda inner: compile_program(inner, backend).run)
     made = plan(program)
     emitter = Emitter(made)
     figures = Figures(counts, [], made.allocated, made.nbytes, made.unshared)

@@ -49,6 +49,8 @@ class Recorder:
     `moves` counts how often an array that was there already came to hold another Var.
     """
 
+    depth = 0  # how many recorders this one lies within
+
     def __init__(self, line: Callable[[], str] = lambda: ""):
         self.instructions: list[Instruction] = []
         self.inputs: list[Input] = []
@@ -361,6 +363,9 @@ class Traced(NDArrayOperatorsMixin):
     # Protocols
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
+        within = deepest((self, *inputs, *(out or ())))
+        if within.recorder is not self.recorder:
+            return within.__array_ufunc__(ufunc, method, *inputs, out=out, **kwargs)
         if method == "at":
             return _at(self.recorder, ufunc, *inputs)
         if any(not isinstance(x, _OPERANDS) for x in inputs):
@@ -435,7 +440,7 @@ class Traced(NDArrayOperatorsMixin):
             return rule(*args, **kwargs)
         kwargs = dict(kwargs)
         out = kwargs.pop("out", None)
-        recorder = next(item.recorder for item in traced_in((args, kwargs, out)))
+        recorder = deepest((args, kwargs, out)).recorder
         result = recorder.call(function, args, kwargs)
         if out is None:
             return result
@@ -455,7 +460,7 @@ class Traced(NDArrayOperatorsMixin):
             return self._view(Index(key))
         if any(item.dtype == bool for item in traced_in((key,))):
             raise self.recorder.asked("x[mask], whose shape follows from values (use where(mask, x, 0)),")
-        return self.recorder.call(operator.getitem, (self, key))
+        return deepest((self, key)).recorder.call(operator.getitem, (self, key))
 
     def __setitem__(self, key, value) -> None:
         recorder = self.recorder
@@ -602,6 +607,11 @@ def traced_in(item):
             yield from traced_in(each)
     elif isinstance(item, dict):
         yield from traced_in(list(item.values()))
+
+
+def deepest(item) -> Traced:
+    """Of the traced arrays in `item` one that belongs to the innermost recorder; the first one, if they are equal."""
+    return max(traced_in(item), key=lambda traced: traced.recorder.depth)
 
 
 def _is_basic(key) -> bool:

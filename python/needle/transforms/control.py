@@ -1,18 +1,22 @@
 """Control flow with JAX's signatures: cond, scan, fori_loop, while_loop, map.
 
 Eagerly these are plain Python, and every transform goes through them as through any Python code.  They are worth
-writing where a value decides that `vmap` makes a different one for each example, and for programs that are traced.
+writing where a value decides that `vmap` makes a different one for each example, and for programs that are traced:
+there each becomes one op (loops.py, branches.py), and a loop stays a loop.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from ..graph import Tensor
+from ..graph import Tensor, ValueUnknown, tracing
 from ..ops.choices import where
 from ..ops.movement import stack
 from .batch import Batched
+from .bodies import Body, as_weak, is_traced, is_weak
+from .branches import Cond
 from .functions import FunctionOp, call_as_op
+from .loops import While, first_of, scanned
 from .trees import Tree, tensor_of
 
 
@@ -24,6 +28,8 @@ def cond(pred, true_fun: Callable, false_fun: Callable, *operands):
     >>> cond(2.0 > 1.0, lambda x: x + 1, lambda x: x - 1, 5.0)
     6.0
     """
+    if _is_unknown(pred):
+        return _traced_cond(pred, true_fun, false_fun, operands)
     if not _is_batched(pred):
         return true_fun(*operands) if _truth(pred, "pred of cond") else false_fun(*operands)
     return _choose(pred, true_fun(*operands), false_fun(*operands), "the branches of cond")
@@ -49,6 +55,10 @@ def scan(f: Callable, init, xs=None, length: int | None = None, reverse: bool = 
     """
     tree = Tree(xs)
     count = _length(tree, length)
+    if count > 1 and tracing() is not None:
+        found = _traced_scan(f, init, tree, count, bool(reverse), "scan")
+        if found is not None:
+            return found
     columns = [_steps(leaf) for leaf in tree.leaves]
     start = Tree(init)
     carry, outputs = init, []
@@ -71,8 +81,16 @@ def fori_loop(lower: int, upper: int, body_fun: Callable, init_val):
     >>> fori_loop(0, 4, lambda i, x: x + i, 0.0)
     6.0
     """
+    if _is_unknown(lower) or _is_unknown(upper):
+        return _traced_fori(lower, upper, body_fun, init_val)
     val, start = init_val, Tree(init_val)
-    for i in range(_whole(lower, "lower"), _whole(upper, "upper")):
+    steps = range(_whole(lower, "lower"), _whole(upper, "upper"))
+    if len(steps) > 1 and tracing() is not None:
+        numbers = Tree(np.arange(steps.start, steps.stop))
+        found = _traced_scan(lambda val, i: (body_fun(i, val), None), init_val, numbers, len(steps), False, "fori_loop")
+        if found is not None:
+            return found[0]
+    for i in steps:
         val = body_fun(i, val)
         _require_same(start, Tree(val), "the value of fori_loop")
     return val
@@ -91,10 +109,13 @@ class _WhileLoop(FunctionOp):
     __slots__ = ()
 
     def gradient(self, out_grad, node):
-        raise TypeError(
-            "while_loop has no reverse mode, since its number of steps is known only at the end; "
-            "use scan or fori_loop, or forward mode (jvp, jacfwd)"
-        )
+        raise TypeError(_NO_REVERSE)
+
+
+_NO_REVERSE = (
+    "while_loop has no reverse mode, since its number of steps is known only at the end; "
+    "use scan or fori_loop, or forward mode (jvp, jacfwd)"
+)
 
 
 def while_loop(cond_fun: Callable, body_fun: Callable, init_val):
@@ -105,6 +126,11 @@ def while_loop(cond_fun: Callable, body_fun: Callable, init_val):
     >>> while_loop(lambda x: x < 10, lambda x: 2 * x, 1.0)
     np.float64(16.0)
     """
+
+    if tracing() is not None:
+        found = _traced_while(cond_fun, body_fun, init_val, "while_loop", _NO_REVERSE)
+        if found is not None:
+            return found[0]
 
     def loop(val):
         start = Tree(val)
@@ -127,6 +153,134 @@ def map(f: Callable, xs):
     array([1., 4.])
     """
     return scan(lambda _, x: ((), f(x)), (), xs)[1]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Under a trace
+
+
+def _is_unknown(value) -> bool:
+    """Whether a trace that is going on knows no value for this."""
+    return tracing() is not None and isinstance(value, Tensor) and not _is_batched(value) and is_traced(value.node)
+
+
+def _traced_scan(f: Callable, init, xs: Tree, count: int, reverse: bool, name: str):
+    """`scan` as one op; None if nothing in it is traced."""
+    start = Tree(init)
+    what = "the carry of scan" if name == "scan" else f"the value of {name}"
+
+    def step(carry, x):
+        carry, y = _pair(f(carry, x))
+        _require_same(start, Tree(carry), what)
+        return carry, y
+
+    body = Body(step, (init, xs.build(xs.leaves)), what)
+    carried = len(start.leaves)
+    if name == "fori_loop":
+        body.weak[carried:] = [True]
+    columns = body.arguments[carried:]
+    try:
+        carry = body.settle(body.arguments, carried, lambda leaves: _with_first(leaves, carried))
+        if not (body.is_traced or any(is_traced(x.node) for x in body.arguments)):
+            return None
+        weak = body.weak[:carried]
+        xs_and_draws = [*columns, *body.drawn(count, reverse)]
+        found = scanned(body, carry, xs_and_draws, body.closed, count, reverse)
+    except ValueUnknown as error:
+        raise _explained(error, name) from error
+    found[:carried] = [as_weak(x, w) for x, w in zip(found, weak)]
+    return body.out.build(found)
+
+
+def _with_first(leaves: list[Tensor], carried: int) -> list[Tensor]:
+    return [*leaves[:carried], *[first_of(x) for x in leaves[carried:]]]
+
+
+def _explained(error: Exception, name: str) -> Exception:
+    hint = (
+        "; the index of fori_loop is traced under jit: take elements of a Tensor with it, or write a Python loop, "
+        "which is unrolled"
+        if name == "fori_loop"
+        else ""
+    )
+    return type(error)(f"{error}{hint}")
+
+
+def _traced_while(cond_fun: Callable, body_fun: Callable, init_val, name: str, instead: str):
+    """`while_loop` as one op, in a tuple; None if nothing in it is traced."""
+    start = Tree(init_val)
+
+    def step(val):
+        val = body_fun(val)
+        _require_same(start, Tree(val), f"the value of {name}")
+        return val
+
+    def goes_on(val):
+        pred = cond_fun(val)
+        if _shape(pred) not in ((), (1,)):
+            raise TypeError(f"what cond_fun of {name} returns must be one truth value, got shape {_shape(pred)}")
+        return pred
+
+    body, condition = Body(step, (init_val,), f"the value of {name}"), Body(goes_on, (init_val,), f"cond_fun of {name}")
+    carry = body.settle(body.arguments, len(body.arguments), lambda leaves: leaves)
+    condition.weak = body.weak
+    condition.look(carry)
+    for each in (body, condition):
+        each.require_no_draws()
+    if not (body.is_traced or condition.is_traced or any(is_traced(x.node) for x in carry)):
+        return None
+    op = While(condition, body, len(carry), len(condition.closed), instead)
+    found = list(op(*carry, *condition.closed, *body.closed))
+    return (body.out.build([as_weak(x, w) for x, w in zip(found, body.weak)]),)
+
+
+def _traced_fori(lower, upper, body_fun: Callable, init_val):
+    """`fori_loop` with bounds that are known when the program runs."""
+    for bound, name in ((lower, "lower"), (upper, "upper")):
+        if isinstance(bound, Tensor) and (bound.shape != () or bound.dtype.kind not in "iu"):
+            raise ValueError(
+                f"{name} of fori_loop must be a whole number, got dtype {bound.dtype} and shape {bound.shape}"
+            )
+        if not isinstance(bound, Tensor):
+            _whole(bound, name)
+    instead = (
+        "fori_loop whose bounds are traced has no reverse mode, since its number of steps is known only when the "
+        "program runs; make the argument that they follow from static (static_argnums), or use forward mode"
+    )
+    first = as_weak(tensor_of(lower, "lower of fori_loop"), True)
+    found = _traced_while(
+        lambda pair: pair[0] < upper,
+        lambda pair: (pair[0] + 1, body_fun(*pair)),
+        (first, init_val),
+        "fori_loop",
+        instead,
+    )
+    return found[0][1]
+
+
+def _traced_cond(pred: Tensor, true_fun: Callable, false_fun: Callable, operands: tuple):
+    """`cond` as one op."""
+    if pred.shape not in ((), (1,)):
+        raise TypeError(f"pred of cond must be one truth value, got shape {pred.shape}")
+    on_true, on_false = [Body(lambda f=f: f(*operands), (), "a branch of cond") for f in (true_fun, false_fun)]
+    chosen, other = on_true.look([]), on_false.look([])
+    for each in (on_true, on_false):
+        each.require_no_draws()
+    _require_same(on_true.out_with(chosen), on_false.out_with(other), "the branches of cond")
+    weak = [is_weak(a.node) and is_weak(b.node) for a, b in zip(chosen, other)]
+    on_true.dtypes = on_false.dtypes = [_common(a, b) for a, b in zip(chosen, other)]
+    count = len(on_true.closed)
+    op = Cond(lambda tensors: on_true(tensors[:count]), lambda tensors: on_false(tensors[count:]))
+    found = list(op(pred, *on_true.closed, *on_false.closed))
+    return on_true.out.build([as_weak(x, w) for x, w in zip(found, weak)])
+
+
+def _common(a: Tensor, b: Tensor) -> np.dtype:
+    """The dtype of a choice between two values, of which one or both may be Python numbers."""
+    if is_weak(a.node) == is_weak(b.node):
+        return np.result_type(a.dtype, b.dtype)
+    number, other = (a, b) if is_weak(a.node) else (b, a)
+    return np.result_type(other.dtype, {"b": False, "i": 0, "f": 0.0, "c": 0j}[number.dtype.kind])
 
 
 # --------------------------------------------------------------------------------------------------------------------

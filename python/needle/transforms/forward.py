@@ -53,6 +53,16 @@ class Dual(Box):
         self.frame, self.level = frame, frame.level
         self.primal, self.tangent, self.lanes = primal, tangent, lanes
 
+    @classmethod
+    def of_terms(cls, frame: Frame, primal: Node, terms: list[Node | None]) -> "Dual":
+        """The value whose Taylor series has these terms beyond the first: one."""
+        return cls(frame, primal, terms[0])
+
+    @property
+    def terms(self) -> list[Node | None]:
+        """The terms of the Taylor series beyond the first."""
+        return [self.tangent]
+
     @property
     def data(self):
         self.check()
@@ -80,6 +90,10 @@ class Dual(Box):
         level = self.level
         mine = [node.level == level for node in inputs]
         primals = tuple([node.primal if m else node for node, m in zip(inputs, mine)])
+        if carries and hasattr(op, "with_terms"):
+            terms = [[node.tangent if m else None] for node, m in zip(inputs, mine)]
+            out, (tangent,) = op.with_terms(primals, terms, Dual.of_terms)
+            return Dual(self.frame, out, tangent)
         out = call(op, primals)
         if not carries:
             return out

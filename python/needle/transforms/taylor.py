@@ -52,10 +52,14 @@ class Series(Box):
         self.check()
         mine = self.frame
         primals = tuple([node.primal if node.level == mine.level else node for node in inputs])
-        out = call(op, primals)
-        if not op.differentiable or not is_carrying():
-            return out
         order = len(self.terms)
+        carries = op.differentiable and is_carrying()
+        if carries and hasattr(op, "with_terms"):
+            given = [node.terms if node.level == mine.level else [None] * order for node in inputs]
+            return Series(mine, *op.with_terms(primals, given, Series))
+        out = call(op, primals)
+        if not carries:
+            return out
         terms = [node.terms if node.level == mine.level else [None] * order for node in inputs]
         lanes = [node.lanes if node.level == mine.level else None for node in inputs]
         return Series(mine, out, *terms_and_lanes(op, primals, out, terms, lanes, order))

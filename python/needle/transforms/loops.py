@@ -1,0 +1,279 @@
+"""Loops as ops: a scan or a while loop is one node of the graph, whatever the number of its steps.
+
+Each transform of a loop is a loop again, around the transformed body: the adjoints of a scan are a scan that runs
+backwards over the carries that were kept, tangents travel in the carry, a batch is carried as a batch.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..graph import Node, Tensor, TensorTupleOp, is_recording, new_handle
+from ..ops.arithmetic import add
+from ..ops.choices import where
+from ..ops.indexing import get_item
+from ..ops.movement import broadcast_to, moveaxis, reshape
+from ..ops.reductions import max as largest
+from ..ops.tuples import make_tuple
+from .bodies import Lifted, Mapped, apart, as_terms, example_of, pulled, together
+from .forward import Dual
+from .functions import Flat
+
+
+class Scan(TensorTupleOp):
+    """`carry, y = body(carry, x, closed)` for each x of xs.
+
+    The inputs are the first carry, the xs (whose axis 0 is gone along) and what the body closes over; the results are
+    the last carry and the ys, stacked.
+    """
+
+    __slots__ = ("body", "carried", "scanned", "length", "reverse", "keeps")
+
+    def __init__(self, body: Flat, carried: int, scanned: int, length: int, reverse: bool, keeps: bool = False):
+        self.body, self.carried, self.scanned, self.length, self.reverse = body, carried, scanned, length, reverse
+        self.keeps = keeps  # whether the last ys are the carries that each step began with
+
+    def title(self):
+        return "scan"
+
+    def parts(self, values) -> tuple[list, list, list]:
+        """What belongs to the carry, to the xs, and to what is closed over."""
+        values, first, second = list(values), self.carried, self.carried + self.scanned
+        return values[:first], values[first:second], values[second:]
+
+    def record(self, trace, arrays):
+        return trace.scan(self.body, *self.parts(arrays), self.length, self.reverse)
+
+    def compute(self, *arrays):
+        raise RuntimeError("a scan that was traced cannot be computed once the trace is over")
+
+    def gradient(self, out_grad, node):
+        carry, xs, closed = self.parts(node.inputs)
+        history = self.history(node, carry, xs, closed)
+        needs = self.parts([node.needs(i) and x.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
+        carries = [x.dtype.kind in "fc" for x in carry]
+        asked = [i for i, wanted in enumerate([*carries, *needs[1], *needs[2]]) if wanted]
+        ends = [sum(carries), sum(carries) + sum(needs[1])]
+        grads = list(out_grad)
+        live = [i for i, x in enumerate(grads) if x.dtype.kind in "fc" and i >= self.carried]
+        outer = [x for x, wanted in zip(closed, needs[2]) if wanted]
+
+        def back(tensors):
+            later, sums, tensors = cut(tensors, ends[0], len(outer))
+            starts, x, g, rest = cut(tensors, len(carry), len(xs), len(live))
+            cotangents: list[Tensor | None] = [None] * len(grads)
+            for i, adjoint in zip([i for i, is_live in enumerate(carries) if is_live], later):
+                cotangents[i] = adjoint
+            for i, adjoint in zip(live, g):
+                cotangents[i] = adjoint
+            found = pulled(self.body, [*starts, *x, *rest], asked, cotangents)
+            before, of_x, of_closed = cut(found, ends[0], ends[1] - ends[0])
+            before = [zeros(like) if a is None else a for a, like in zip(before, later)]
+            sums = [total if a is None else add(total, a) for a, total in zip(of_closed, sums)]
+            like = [each for each, wanted in zip(x, needs[1]) if wanted]
+            return [*before, *sums, *[zeros(each) if a is None else a for a, each in zip(of_x, like)]]
+
+        first = [g for g, is_live in zip(grads, carries) if is_live] + [zeros(x) for x in outer]
+        ys = [grads[i] for i in live]
+        found = iter(scanned(back, first, [*history, *xs, *ys], closed, self.length, not self.reverse))
+        of_carry = [next(found) if is_live else None for is_live in carries]
+        of_closed = [next(found) if wanted else None for wanted in needs[2]]
+        of_xs = [next(found) if wanted else None for wanted in needs[1]]
+        return (*of_carry, *of_xs, *of_closed)
+
+    def history(self, node, carry, xs, closed) -> list[Tensor]:
+        """The carry that each step began with."""
+        if not carry:
+            return []
+        if not self.keeps:
+            op = Scan(keeping(self.body, self.carried), self.carried, self.scanned, self.length, self.reverse)
+            node = op(*carry, *xs, *closed)
+        return list(node)[-self.carried :]
+
+    def tangent(self, node, *tangents):
+        return tangent_by_terms(self, node, tangents)
+
+    def with_terms(self, primals: tuple[Node, ...], terms: list[list[Node | None]], box: Callable):
+        """The results and the terms of their series, from those of the inputs, in one scan."""
+        order = len(terms[0])
+        inputs, terms = handles(primals, terms)
+        given = [[term is not None for term in mine] for mine in terms]
+        for i in range(self.carried):
+            given[i] = [any(given[i])] * order
+        while True:
+            ends = [sum(1 + sum(there) for there in part) for part in self.parts(given)]
+            carry, xs, closed = cut(apart(inputs, terms, given), *ends[:2])
+            body = Lifted(self.body, given, box)
+            example_of(body, [*carry, *[first_of(x) for x in xs], *closed])
+            more = [any(there) and not any(given[i]) for i, there in enumerate(body.results[: self.carried])]
+            if not any(more):
+                break
+            given[: self.carried] = [[True] * order if m else g for m, g in zip(more, given)]
+        body.results[: self.carried] = given[: self.carried]
+        found = scanned(body, carry, xs, closed, self.length, self.reverse)
+        return as_terms(together(found, body.results), order)
+
+    def batch(self, size, inputs, batched):
+        carry, xs, closed = self.parts(inputs)
+        batched = list(batched)
+        xs = [moveaxis(x, 0, 1) if b else x for x, b in zip(xs, self.parts(batched)[1])]
+        while True:
+            body = Mapped(self.body, size, batched)
+            example_of(body, [*carry, *[first_of(x) for x in xs], *closed])
+            more = [now and not was for now, was in zip(body.results, batched)][: self.carried]
+            if not any(more):
+                break
+            carry = [spread(x, size) if m else x for x, m in zip(carry, more)]
+            batched[: self.carried] = [b or m for b, m in zip(batched, more)]
+        body.results[: self.carried] = batched[: self.carried]
+        found = scanned(body, carry, xs, closed, self.length, self.reverse)
+        last = [x if b else spread(x, size) for x, b in zip(found, batched[: self.carried])]
+        rows = zip(found[self.carried :], body.results[self.carried :])
+        return make_tuple(*last, *[moveaxis(y, 0, 1) if b else spread(y, size) for y, b in rows])
+
+
+def scanned(body: Flat, carry: list, xs: list, closed: list, length: int, reverse: bool) -> list[Tensor]:
+    """The last carry and the ys of a scan."""
+    keeps = bool(carry) and is_recording() and any(x.node.requires_grad for x in (*carry, *xs, *closed))
+    op = Scan(keeping(body, len(carry)) if keeps else body, len(carry), len(xs), length, reverse, keeps)
+    found = list(op(*carry, *xs, *closed))
+    return found[: len(found) - len(carry)] if keeps else found
+
+
+def keeping(body: Flat, carried: int) -> Flat:
+    """A body that gives the carry that it began with as well."""
+    return lambda tensors: [*body(tensors), *tensors[:carried]]
+
+
+class While(TensorTupleOp):
+    """`carry = body(carry, closed)` as long as `condition(carry, closed)` holds.
+
+    The inputs are the first carry, what the condition closes over (`count` of them), and what the body does.
+    """
+
+    __slots__ = ("condition", "body", "carried", "count", "instead")
+
+    def __init__(self, condition: Flat, body: Flat, carried: int, count: int, instead: str):
+        self.condition, self.body, self.carried, self.count = condition, body, carried, count
+        self.instead = instead  # what to do where a reverse mode is asked for
+
+    def title(self):
+        return "while_loop"
+
+    def parts(self, values) -> tuple[list, list, list]:
+        """What belongs to the carry, to the condition and to the body."""
+        values, first, second = list(values), self.carried, self.carried + self.count
+        return values[:first], values[first:second], values[second:]
+
+    def record(self, trace, arrays):
+        return trace.while_loop(self.condition, self.body, *self.parts(arrays))
+
+    def compute(self, *arrays):
+        raise RuntimeError("a loop that was traced cannot be computed once the trace is over")
+
+    def gradient(self, out_grad, node):
+        raise TypeError(self.instead)
+
+    def tangent(self, node, *tangents):
+        return tangent_by_terms(self, node, tangents)
+
+    def with_terms(self, primals: tuple[Node, ...], terms: list[list[Node | None]], box: Callable):
+        """The results and the terms of their series, from those of the inputs, in one loop."""
+        order = len(terms[0])
+        inputs, terms = handles(primals, terms)
+        carry, of_condition, of_body = self.parts(inputs)
+        mine, _, others = self.parts(terms)
+        given = [[term is not None for term in each] for each in (*mine, *others)]
+        given[: self.carried] = [[any(there)] * order for there in given[: self.carried]]
+        while True:
+            tensors = apart([*carry, *of_body], [*mine, *others], given)
+            body = Lifted(self.body, given, box)
+            example_of(body, tensors)
+            more = [any(there) and not any(given[i]) for i, there in enumerate(body.results)]
+            if not any(more):
+                break
+            given[: self.carried] = [[True] * order if m else g for m, g in zip(more, given)]
+        body.results = given[: self.carried]
+        first, rest = cut(tensors, sum(1 + sum(there) for there in body.results))
+
+        def condition(tensors):
+            values, closed = cut(tensors, len(first))
+            return self.condition([*[primal for primal, _ in together(values, body.results)], *closed])
+
+        op = While(condition, body, len(first), self.count, self.instead)
+        return as_terms(together(list(op(*first, *of_condition, *rest)), body.results), order)
+
+    def batch(self, size, inputs, batched):
+        carry, of_condition, of_body = self.parts(inputs)
+        mine, theirs, others = self.parts(batched)
+        while True:
+            condition = Mapped(self.condition, size, [*mine, *theirs])
+            body = Mapped(self.body, size, [*mine, *others])
+            example_of(condition, [*carry, *of_condition])
+            (each_stops,) = condition.results
+            example_of(body, [*carry, *of_body])
+            more = [(now or each_stops) and not was for now, was in zip(body.results, mine)]
+            if not any(more):
+                break
+            carry = [spread(x, size) if m else x for x, m in zip(carry, more)]
+            mine = [b or m for b, m in zip(mine, more)]
+        body.results = mine
+        if not each_stops:
+            op = While(condition, body, self.carried, self.count, self.instead)
+            found = op(*carry, *of_condition, *of_body)
+        else:  # it goes on as long as one of them does; those that have stopped stay as they are
+
+            def one_goes_on(tensors):
+                return [largest(*condition(tensors))]
+
+            def those_go_on(tensors):
+                now, of_condition, of_body = self.parts(tensors)
+                (goes_on,) = condition([*now, *of_condition])
+                goes_on = reshape(goes_on, (size,))
+                return [where(beside(goes_on, x), new, x) for x, new in zip(now, body([*now, *of_body]))]
+
+            op = While(one_goes_on, those_go_on, self.carried, self.count, self.instead)
+            found = op(*carry, *of_condition, *of_condition, *of_body)
+        return make_tuple(*[x if b else spread(x, size) for x, b in zip(found, mine)])
+
+
+# --------------------------------------------------------------------------------------------------------------------
+
+
+def tangent_by_terms(op, node, tangents) -> Tensor | None:
+    """The tangent of an op that gives terms of series."""
+    terms = [[None if t is None else t.node] for t in tangents]
+    (found,) = op.with_terms(tuple([x.node for x in node.inputs]), terms, Dual.of_terms)[1]
+    return None if found is None else new_handle(found)
+
+
+def handles(primals, terms) -> tuple[list[Tensor], list[list[Tensor | None]]]:
+    return [new_handle(p) for p in primals], [[None if t is None else new_handle(t) for t in mine] for mine in terms]
+
+
+def cut(values: list, *counts: int) -> list[list]:
+    """The first so many values, the next so many, …, and the rest."""
+    parts = []
+    for count in counts:
+        parts.append(values[:count])
+        values = values[count:]
+    return [*parts, values]
+
+
+def first_of(x: Tensor) -> Tensor:
+    """The first element along axis 0."""
+    return get_item(x, 0)
+
+
+def zeros(like: Tensor) -> Tensor:
+    return new_handle(Node(None, (), np.zeros(like.shape, like.dtype), False))
+
+
+def spread(x: Tensor, size: int) -> Tensor:
+    """The same for each of a batch."""
+    return broadcast_to(x, (size, *x.shape))
+
+
+def beside(mask: Tensor, x: Tensor) -> Tensor:
+    """A mask of a batch, to stand beside a batch with more axes."""
+    return reshape(mask, (*mask.shape, *(1,) * (x.ndim - mask.ndim)))
