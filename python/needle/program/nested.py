@@ -203,8 +203,8 @@ class Inner(Nest):
         if changed:
             raise RuntimeError(
                 f"{self.name} assigns the value or the .grad of a Tensor from outside, {self.watched[changed[0]]}, "
-                "which jit cannot do there; make it part of the carry (functional_call runs a module on parameters that "
-                "are given), or write a Python loop, which is unrolled"
+                "which jit cannot do there; make it part of the carry (functional_call runs a module on parameters "
+                "that are given), or write a Python loop, which is unrolled"
             )
 
     # What lies outside of arrays
