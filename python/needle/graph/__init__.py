@@ -26,13 +26,13 @@ from .op import (
     substituting,
 )
 from .order import topological_order
-from .tracing import Trace, traced_by, tracing
+from .tracing import Trace, Unrecorded, traced_by, tracing
 from .values import Node, Tensor, TensorTuple, Value, WeakNode, handle, leaf, linked_handle, new_handle, plain_array
 
 __all__ = [
-    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace", "Value",
-    "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame", "handle",
-    "innermost", "is_carrying", "is_followed", "is_recording", "is_special", "is_transforming", "is_watched",
+    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace", "Unrecorded",
+    "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame",
+    "handle", "innermost", "is_carrying", "is_followed", "is_recording", "is_special", "is_transforming", "is_watched",
     "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array", "require_unfollowed",
     "set_lazy_mode", "special", "substitute", "substitutes", "substituting",
     "topological_order", "traced_by", "tracing", "transforming",

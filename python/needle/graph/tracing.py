@@ -47,6 +47,10 @@ class Trace(Protocol):
         """A call for which `function()` gives something else than now is to be traced again."""
 
 
+class Unrecorded(Exception):
+    """An op's `compute` raises this under a trace where it is to be one instruction, whatever it does inside."""
+
+
 _trace: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 

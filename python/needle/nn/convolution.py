@@ -12,6 +12,7 @@ from .. import init
 from ..graph import Tensor, TensorOp
 from ..ops import convolution
 from ..ops.arithmetic import add
+from ..ops.kinds import in_order
 from ..ops.movement import permute, reshape
 from .arguments import require_channels, require_sizes
 from .linear import column_sums
@@ -41,7 +42,7 @@ class ConvWithBias(TensorOp):
     def array_gradient(self, out_grad, output, inputs, needs):
         x, weight, _ = inputs
         geometry = self.conv.geometry
-        grad = np.ascontiguousarray(out_grad.transpose(_CHANNELS_LAST))  # once, and not in each of the three
+        grad = in_order(out_grad.transpose(_CHANNELS_LAST))  # once, and not in each of the three
         by_x = by_weight = by_bias = None
         if needs[0]:
             by_x = convolution.ConvTranspose(x.shape[2:], *geometry).compute(grad, weight).transpose(_CHANNELS_FIRST)

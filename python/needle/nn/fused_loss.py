@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..fused import Fused, items_of
-from ..graph import Tensor
+from ..graph import Tensor, tracing
 from ..ops.indexing import take_along_axis
 from ..ops.kinds import add_reduce
 from ..ops.movement import reshape
@@ -20,9 +20,8 @@ class CrossEntropy(Fused):
 
     def compute(self, logits, labels):
         z = logits.reshape(-1, logits.shape[-1])
-        rows, y = np.arange(len(z)), labels.reshape(-1)
         shifted = z - np.maximum.reduce(z, 1, keepdims=True)
-        chosen = shifted[rows, y]
+        chosen = at_labels(shifted, labels.reshape(-1))
         probabilities = np.exp(shifted, out=shifted)
         totals = add_reduce(probabilities, 1, keepdims=True)
         probabilities /= totals
@@ -37,9 +36,33 @@ class CrossEntropy(Fused):
     def adjoint(self, out_grads, outputs, inputs, needs):
         (grad,), probabilities, labels = out_grads, outputs[1], inputs[1]
         scale = grad / np.asarray(len(probabilities), grad.dtype)
-        by_logits = probabilities * scale
-        by_logits[np.arange(len(by_logits)), labels.reshape(-1)] -= scale
+        if by_comparison(probabilities):
+            by_logits = (probabilities - one_hot(probabilities, labels.reshape(-1))) * scale
+        else:
+            by_logits = probabilities * scale
+            by_logits[np.arange(len(by_logits)), labels.reshape(-1)] -= scale
         return by_logits.reshape(inputs[0].shape), None
+
+
+FEW = 256  # classes
+
+
+def by_comparison(rows) -> bool:
+    """Whether to find the labels by comparing each with all classes: a program does so in the pass that it makes over
+    the rows in any case."""
+    return tracing() is not None and rows.shape[1] <= FEW
+
+
+def one_hot(rows, labels):
+    """Whether a place in the rows (n, K) is that of the label (n,)."""
+    return labels[:, None] == np.arange(rows.shape[1])
+
+
+def at_labels(rows, labels):
+    """The numbers in the rows (n, K) at the labels (n,)."""
+    if by_comparison(rows):
+        return add_reduce(np.where(one_hot(rows, labels), rows, 0), 1)
+    return rows[np.arange(len(rows)), labels]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from ..fused import Fused, alike, items_of
 from ..graph import Tensor
 from ..ops.arithmetic import add, multiply
 from ..ops.functions import sqrt, square
+from ..ops.kinds import in_order
 from ..ops.movement import reshape
 from ..ops.reductions import mean
 from .rows import over_rows
@@ -149,7 +150,7 @@ class BatchNorm(Fused):
 
 def by_channel(x):
     """x (N, C, ...) as rows (N·..., C) without gaps: a view if the channels come last in memory."""
-    return np.ascontiguousarray(x if x.ndim == 2 else np.moveaxis(x, 1, -1)).reshape(-1, x.shape[1])
+    return in_order(x if x.ndim == 2 else np.moveaxis(x, 1, -1)).reshape(-1, x.shape[1])
 
 
 def as_image(rows, shape):

@@ -2,13 +2,15 @@
 
 import numpy as np
 
+from ..graph import tracing
+
 
 def over_rows(ufunc, rows, vector, out=None):
     """ufunc(rows, vector) with `vector` beside each row.  Short rows are taken many at a time: NumPy's loop starts anew
-    at each row, which for 16 channels costs more than the arithmetic."""
+    at each row, which for 16 channels costs more than the arithmetic.  (A program has loops of its own.)"""
     n, c = rows.shape
     many = 1
-    while many * c < 1024 and n % (2 * many) == 0:
+    while many * c < 1024 and n % (2 * many) == 0 and tracing() is None:
         many *= 2
     if many > 1:
         vector = np.concatenate([vector] * many)

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from ..graph import Tensor
+from ..graph import Tensor, Unrecorded, tracing
 from .indexing import TakeAlongAxis
-from .kinds import Linear, Multilinear
+from .kinds import Linear, Multilinear, in_order
 from .movement import moveaxis, reshape
 from .reductions import argmax, mean
 from .slices import one_by_one
@@ -138,9 +138,13 @@ def windows(x, kernel, out, stride, offset, dilation, fill=0):
         padded = np.full_like(x, fill, order="C", shape=(n, height, width, c))
         padded[:, top : top + h, left : left + w] = x[:, : height - top, : width - left]
         x = padded
+    if not isinstance(x, np.ndarray):
+        seen = np.lib.stride_tricks.sliding_window_view(x, (dh * (kh - 1) + 1, dw * (kw - 1) + 1), (1, 2))
+        seen = seen[:, : sh * (out[0] - 1) + 1 : sh, : sw * (out[1] - 1) + 1 : sw, :, ::dh, ::dw]
+        return seen.transpose(0, 1, 2, 4, 5, 3)
     s0, s1, s2, s3 = x.strides
     shape, strides = (n, *out, kh, kw, c), (s0, s1 * sh, s2 * sw, s1 * dh, s2 * dw, s3)
-    if type(x) is np.ndarray and x.flags.c_contiguous:
+    if x.flags.c_contiguous and type(x) is np.ndarray:
         view = np.ndarray(shape, x.dtype, x, 0, strides)  # what as_strided does, in a tenth of its time
         view.flags.writeable = False
         return view
@@ -154,15 +158,30 @@ def columns(view):
     """`windows` laid out as the rows of a matrix (N·H'·W', K·K·C)."""
     n, h, w, kh, kw, c = view.shape
     if kw * c <= SHORT:  # NumPy copies run by run, and the runs across the image are longer
-        return np.ascontiguousarray(view.transpose(3, 4, 5, 0, 1, 2)).reshape(kh * kw * c, n * h * w).T
+        return in_order(view.transpose(3, 4, 5, 0, 1, 2)).reshape(kh * kw * c, n * h * w).T
     return view.reshape(n * h * w, kh * kw * c)
 
 
 def image_blocks(images: int, size: int) -> list[slice]:
     """Images a few at a time: the windows of one are `size` numbers (K² times the image), those of a few stay in
-    cache, and need little memory."""
+    cache, and need little memory.
+
+    A program has all in one: it keeps the windows for the derivative by the kernel, unless they are too many.
+    """
+    if tracing() is not None:
+        if images * size > RECORDED:
+            raise Unrecorded
+        return [slice(None)]
     step = max(1, 2**17 // max(1, size))
     return [slice(start, start + step) for start in range(0, images, step)]
+
+
+def part(images, block: slice):
+    """`images[block]`, without another view of all."""
+    return images if block == slice(None) else images[block]
+
+
+RECORDED = 2**22  # numbers in the windows of all images
 
 
 def add_windows(parts, image, stride, offset, dilation):
@@ -217,18 +236,18 @@ def gathered(g, w, size, stride, offset):
     kernels = w.reshape(seen_h, sh, seen_w, sw, c, o)[::-1, :, ::-1].transpose(1, 0, 2, 5, 3, 4)
     kernels = kernels.reshape(sh, seen_h * seen_w * o, sw * c)  # one for each row of pixels in a block
     image = np.empty_like(g, np.result_type(g, w), "C", shape=(n, rows * sh, across * sw, c))
-    for block in image_blocks(n, view[:1].size):
-        neighbours = columns(view[block])
+    for block in image_blocks(n, math.prod(view.shape[1:])):
+        neighbours = columns(part(view, block))
         if sh == 1:
-            np.matmul(neighbours, kernels[0], out=image[block].reshape(-1, sw * c))
+            np.matmul(neighbours, kernels[0], out=part(image, block).reshape(-1, sw * c))
             continue
-        pixels = image[block].reshape(-1, rows, sh, across * sw * c)
+        pixels = part(image, block).reshape(-1, rows, sh, across * sw * c)
         for r in range(sh):
             # Of the rows of neighbours, those from which a tap leads here, and not one of the zeros
             low, high = -((r - ahead[0]) // sh), (kh - 1 + ahead[0] - r) // sh
             here = slice((seen_h - 1 - high) * seen_w * o, (seen_h - max(low, 0)) * seen_w * o)
             pixels[:, :, r] = (neighbours[:, here] @ kernels[r, here]).reshape(-1, rows, across * sw * c)
-    return image if image.shape[1:3] == tuple(size) else np.ascontiguousarray(image[:, : size[0], : size[1]])
+    return image if image.shape[1:3] == tuple(size) else in_order(image[:, : size[0], : size[1]])
 
 
 class Conv(_Geometry):
@@ -258,8 +277,11 @@ class Conv(_Geometry):
         view, w = self.windows(x, taps, out_size), w[taps]
         length = w.shape[0] * w.shape[1] * c
         if self.groups == 1:
-            out, kernel = np.empty_like(x, np.result_type(x, w), "C", shape=(n, *out_size, o)), w.reshape(length, o)
-            for block in image_blocks(n, view[:1].size):
+            kernel, blocks = w.reshape(length, o), image_blocks(n, math.prod(view.shape[1:]))
+            if len(blocks) == 1:
+                return np.matmul(columns(view), kernel).reshape(n, *out_size, o)
+            out = np.empty_like(x, np.result_type(x, w), "C", shape=(n, *out_size, o))
+            for block in blocks:
                 np.matmul(columns(view[block]), kernel, out=out[block].reshape(-1, o))
             return out
         g = self.groups
@@ -342,9 +364,9 @@ class ConvKernel(_Geometry):
         kh, kw = view.shape[3:5]
         if groups == 1:
             found = None
-            for block in image_blocks(len(view), view[:1].size):
-                part = columns(view[block]).T @ g[block].reshape(-1, o)
-                found = part if found is None else np.add(found, part, out=found)
+            for block in image_blocks(len(view), math.prod(view.shape[1:])):
+                here = columns(part(view, block)).T @ part(g, block).reshape(-1, o)
+                found = here if found is None else np.add(found, here, out=found)
             if found is None:  # no image at all
                 found = np.zeros_like(x, np.result_type(x, g), "C", shape=(kh * kw * c, o))
             found = found.reshape(kh, kw, c, o)

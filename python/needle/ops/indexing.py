@@ -168,7 +168,7 @@ class Scatter(Indexed):
         index = self.filled(tensors)
         if _counts(index, self.shape, g):
             return np.bincount(index[0].ravel(), g.ravel(), self.shape[0])
-        out = np.zeros(self.shape, g.dtype)
+        out = np.zeros(self.shape, g.dtype, like=g)
         if self.is_basic():
             out[index] = g
         else:

@@ -335,6 +335,11 @@ def sum_to(array, shape):
     return array if array.shape == shape else array.reshape(shape)
 
 
+def in_order(array):
+    """The raw array in C order, without gaps: itself, if it lies so already."""
+    return array if array.flags.c_contiguous else array.copy()
+
+
 def _is_in_rows(array) -> bool:
     """Whether these are numbers that BLAS knows, in the order in which it takes a matrix."""
     return array.dtype.char in "fd" and array.flags.c_contiguous

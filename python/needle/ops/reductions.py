@@ -290,9 +290,7 @@ def _inexact(a):
 def _finite_top(a, axis):
     """The largest element along axis, 0 where it is infinite (∞ - ∞ would be nan)."""
     top = np.maximum.reduce(a, axis, keepdims=True, initial=None if a.size else -np.inf)
-    if not np.isfinite(top).all():
-        top = np.where(np.isfinite(top), top, 0).astype(a.dtype)
-    return top
+    return np.where(np.isfinite(top), top, 0)
 
 
 class LogSoftmax(TensorOp):

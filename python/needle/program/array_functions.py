@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from .functions import BroadcastTo, Full, Where
-from .recording import FUNCTIONS, Traced, deepest, plain, traced_in
+from .functions import BroadcastTo, Empty, Full, Where, Windows
+from .recording import FUNCTIONS, MAKERS, UFUNCS, Traced, deepest, everywhere, plain, traced_in
 
 
 def _rule(*functions):
@@ -19,28 +19,40 @@ def _rule(*functions):
     return register
 
 
+def _new(recorder, value, shape, dtype=float, order="C"):
+    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    function = Empty(shape, dtype) if value is None else Full(shape, dtype, value)
+    return recorder.record(function, [], function())
+
+
 def _like(number):
-    def like(a, *args, dtype=None, order="K", subok=True, shape=None, device=None):
-        value = args[0] if number is None and args else number
-        dtype = a.dtype if dtype is None and not (number is not None and args) else dtype or args[0]
-        shape = a.shape if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
-        recorder = deepest((a, value)).recorder
-        if isinstance(value, (Traced, np.ndarray)):
-            target = recorder.record(Full(shape, dtype, 0), [], np.zeros(shape, dtype))
-            target[...] = value
-            return target
-        return recorder.record(Full(shape, dtype, value), [], np.full(shape, value, dtype))
+    def like(a, dtype=None, order="K", subok=True, shape=None, device=None):
+        return _new(a.recorder, number, a.shape if shape is None else shape, a.dtype if dtype is None else dtype)
 
     return like
 
 
-FUNCTIONS[np.zeros_like] = FUNCTIONS[np.empty_like] = _like(0)
-FUNCTIONS[np.ones_like] = _like(1)
+FUNCTIONS[np.empty_like], FUNCTIONS[np.zeros_like], FUNCTIONS[np.ones_like] = map(_like, (None, 0, 1))
 
 
 @_rule(np.full_like)
 def _full_like(a, fill_value, dtype=None, order="K", subok=True, shape=None, device=None):
-    return _like(None)(a, fill_value, dtype=dtype, shape=shape)
+    recorder = deepest((a, fill_value)).recorder
+    shape, dtype = a.shape if shape is None else shape, a.dtype if dtype is None else dtype
+    if not isinstance(fill_value, (Traced, np.ndarray)):
+        return _new(recorder, fill_value, shape, dtype)
+    target = _new(recorder, None, shape, dtype)
+    target[...] = fill_value
+    return target
+
+
+MAKERS.update(
+    {
+        np.empty: lambda recorder, *args, **kwargs: _new(recorder, None, *args, **kwargs),
+        np.zeros: lambda recorder, *args, **kwargs: _new(recorder, 0, *args, **kwargs),
+        np.ones: lambda recorder, *args, **kwargs: _new(recorder, 1, *args, **kwargs),
+    }
+)
 
 
 @_rule(np.shape)
@@ -260,3 +272,61 @@ def _of_unknown_shape(function):
 
 for _function in (np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.trim_zeros, np.roots):
     FUNCTIONS[_function] = _of_unknown_shape(_function)
+
+
+@_rule(np.lib.stride_tricks.sliding_window_view)
+def _sliding_window_view(x, window_shape, axis=None, *, subok=False, writeable=False):
+    lengths = window_shape if isinstance(window_shape, tuple) else (window_shape,)
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    return x._view(Windows(lengths, tuple([i % x.ndim for i in axes])))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Ufuncs in terms of simpler ones, which passes and backends know
+
+
+def _ufunc_rule(ufunc):
+    def register(rule):
+        UFUNCS[ufunc] = rule
+        return rule
+
+    return register
+
+
+@_ufunc_rule(np.power)
+def _power(a, exponent):
+    """Small exponents as products, and those that NumPy's `**` has functions of its own for."""
+    if not isinstance(a, Traced) or a.dtype.kind != "f" or type(exponent) not in (int, float):
+        return None
+    if exponent in (2, 3, 4):
+        square = np.square(a)
+        return square if exponent == 2 else square * a if exponent == 3 else np.square(square)
+    return {1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}.get(exponent, lambda a: None)(a)
+
+
+@_ufunc_rule(np.vecdot)
+def _vecdot(a, b):
+    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
+        return None
+    return np.add.reduce(np.conjugate(a) * b if a.dtype.kind == "c" else a * b, -1)
+
+
+@_ufunc_rule(np.matmul)
+def _matmul(a, b):
+    """A product with a row or column of equal numbers adds up columns or rows."""
+    for array, other, axis, wide in ((b, a, -1, False), (a, b, -2, True)):
+        number = _number_everywhere(array)
+        if number is None or array.dtype != other.dtype or not isinstance(other, Traced) or other.ndim < 2:
+            continue
+        if array.ndim == 1 or (array.ndim == 2 and wide and array.shape[0] == 1):
+            total = np.add.reduce(other, axis, keepdims=array.ndim == 2)
+            return total if number == 1 else total * other.dtype.type(number)
+    return None
+
+
+def _number_everywhere(array):
+    """The number of which a traced array is known to consist."""
+    if not isinstance(array, Traced):
+        return everywhere(array) if isinstance(array, np.ndarray) and array.size else None
+    source = array.current.source
+    return source.function.value if source is not None and type(source.function) is Full else None

@@ -197,6 +197,22 @@ def _with_part(name: str, base, value):
     return new
 
 
+class Windows(Function):
+    """`numpy.lib.stride_tricks.sliding_window_view(a, lengths, axes)`"""
+
+    view = True
+    __slots__ = ("lengths", "axes")
+
+    def __init__(self, lengths: tuple[int, ...], axes: tuple[int, ...]):
+        self.lengths, self.axes = tuple(lengths), tuple(axes)
+
+    def __call__(self, a):
+        return np.lib.stride_tricks.sliding_window_view(a, self.lengths, self.axes)
+
+    def put_back(self, base):
+        raise ValueError("assignment destination is read-only")
+
+
 class OnlyNew:
     """For `put_back`: the base's new value follows from that of the view alone, by `function`."""
 
@@ -241,6 +257,15 @@ class Full(Function):
 
     def __call__(self):
         return np.full(self.shape, self.value, self.dtype)
+
+
+class Empty(Full):
+    """Memory to be written into, before anybody reads it: what it holds at first does not matter."""
+
+    __slots__ = ()
+
+    def __init__(self, shape, dtype):
+        super().__init__(shape, dtype, 0)
 
 
 class Assign(Function):

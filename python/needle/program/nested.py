@@ -66,7 +66,8 @@ class Nest(Recorder):
         if hasattr(op, "record"):
             return op.record(self, arrays)
         if not any(isinstance(array, Traced) or type(array) is tuple for array in arrays):
-            return op.compute(*arrays)
+            with traced_by(None):
+                return op.compute(*arrays)
         mark, moves = len(self.instructions), self.moves
         try:
             return op.compute(*arrays)

@@ -58,7 +58,7 @@ class Recorder:
         self.active = True
         self.moves = 0
         self._thread = threading.get_ident()
-        self._constants: dict[int, Var] = {}  # by the array's id, which the Constant keeps alive
+        self._constants: dict[int, tuple[Var, Any]] = {}  # by the id of an array, which is kept alive
         self._stand_ins: dict[int, tuple[np.ndarray, Callable[[], Traced]]] = {}
         self._met: dict[int, Traced] = {}  # what took the place of those of these arrays that were met
 
@@ -69,17 +69,23 @@ class Recorder:
         return Traced(self, var, np.array(value))
 
     def constant(self, value) -> Var:
-        """The Var of an array that no call changes."""
+        """The Var of an array that no call changes: the same number everywhere is said to be so."""
         array = np.asarray(value)
         if id(array) in self._stand_ins:
             return self._stand_in(array).current
         found = self._constants.get(id(array))
-        if found is None:
-            owner = self._stand_ins[id(array.base)][0] if id(array.base) in self._stand_ins else None
-            if owner is not None and owner.flags.forc:
-                return self.call(Window(owner, array), (self._stand_in(owner),)).current
-            found = self._constants[id(array)] = Constant(array)
-        return found
+        if found is not None:
+            return found[0]
+        owner = self._stand_ins[id(array.base)][0] if id(array.base) in self._stand_ins else None
+        if owner is not None and owner.flags.forc:
+            return self.call(Window(owner, array), (self._stand_in(owner),)).current
+        var: Var
+        if array.ndim and array.size and (number := everywhere(array)) is not None:
+            (var,) = self.emit(Full(array.shape, array.dtype, number), [], [array])
+        else:
+            var = Constant(array)
+        self._constants[id(array)] = var, array
+        return var
 
     def stand_in(self, array: np.ndarray, bring: Callable[[], Traced]) -> None:
         """From now on, where `array` or a view of it is met, what `bring()` gives is meant."""
@@ -196,6 +202,13 @@ def plain(item, values: list | None = None):
     return item
 
 
+def everywhere(array: np.ndarray):
+    """The one number that an array consists of; None if there are several."""
+    first, last = array.flat[0].tobytes(), array.flat[-1].tobytes()
+    same = not any(array.strides) or (first == last and first * array.size == array.tobytes())
+    return array.flat[0].item() if same else None
+
+
 def _name(function) -> str:
     return getattr(function, "__name__", repr(function))
 
@@ -296,15 +309,22 @@ class Traced(NDArrayOperatorsMixin):
     def _fitted(self, array) -> Traced:
         """`array` in this array's dtype and shape."""
         recorder = self.recorder
-        fitted = array if isinstance(array, Traced) else Traced(recorder, recorder.constant(array), np.asarray(array))
+        if not isinstance(array, Traced):
+            array = np.asarray(array)
+            if array.size == 1 and self.size:
+                array = np.broadcast_to(array.reshape(()), self.shape)
+            array = array.astype(self.dtype, copy=False)
+            return Traced(recorder, recorder.constant(array), array)._fitted_shape(self.shape)
+        fitted = array
         if fitted.dtype != self.dtype:
             fitted = fitted.astype(self.dtype)
-        if fitted.shape != self.shape:
-            extra = fitted.ndim - self.ndim
-            if extra > 0:
-                fitted = fitted.reshape(fitted.shape[extra:])
-            fitted = fitted._view(BroadcastTo(self.shape))
-        return fitted
+        return fitted._fitted_shape(self.shape)
+
+    def _fitted_shape(self, shape) -> Traced:
+        if self.shape == shape:
+            return self
+        extra = self.ndim - len(shape)
+        return (self.reshape(self.shape[extra:]) if extra > 0 else self)._view(BroadcastTo(shape))
 
     def _view(self, function: Function) -> Traced:
         value = function(self.value)
@@ -376,6 +396,12 @@ class Traced(NDArrayOperatorsMixin):
         if any(each is not None and not isinstance(each, Traced) for each in outs):
             raise self.recorder.asked("out=, an array of NumPy's own (numpy.empty_like(x) makes one that can take it),")
         recorder = self.recorder
+        rule = UFUNCS.get(ufunc) if method == "__call__" and not kwargs else None
+        if rule is not None and (lowered := rule(*inputs)) is not None:
+            if out is None:
+                return lowered
+            outs[0]._write(lowered)
+            return outs[0]
         simple = method == "__call__" and ufunc.nout == 1 and kwargs.keys() <= {"dtype", "casting"}
         if simple and ufunc is not np.matmul and ufunc.signature is None:
             result = self._elementwise(ufunc, inputs, kwargs)
@@ -438,6 +464,8 @@ class Traced(NDArrayOperatorsMixin):
         rule = FUNCTIONS.get(function)
         if rule is not None:
             return rule(*args, **kwargs)
+        if function in MAKERS:
+            return MAKERS[function](self.recorder, *args, **kwargs)
         kwargs = dict(kwargs)
         out = kwargs.pop("out", None)
         recorder = deepest((args, kwargs, out)).recorder
@@ -464,6 +492,9 @@ class Traced(NDArrayOperatorsMixin):
 
     def __setitem__(self, key, value) -> None:
         recorder = self.recorder
+        if key is ... or (isinstance(key, slice) and key == slice(None)):
+            self._write(value, "unsafe")
+            return
         if _is_basic(key):
             part = self._view(Index(key))
             if part._base is None:  # a single element, or nothing: no view
@@ -511,7 +542,10 @@ class Traced(NDArrayOperatorsMixin):
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
         if order not in ("C", "K"):
             return self.recorder.call(np.reshape, (self, tuple(shape)), {"order": order})
-        return self._view(Reshape(_lengths(self, shape)))
+        shape = _lengths(self, shape)
+        if shape == self.shape or np.may_share_memory(self.value.reshape(shape), self.value):
+            return self._view(Reshape(shape))
+        return self.copy()._view(Reshape(shape))  # a copy that is seen as one, into memory that is planned
 
     def ravel(self, order="C") -> Traced:
         return self.reshape(-1, order="C" if order == "K" else order)
@@ -558,7 +592,7 @@ class Traced(NDArrayOperatorsMixin):
         return self.copy()
 
     def fill(self, value) -> None:
-        self[...] = value
+        self._write(value, "unsafe")
 
     def sort(self, axis=-1, **kwargs) -> None:
         self[...] = np.sort(self, axis, **kwargs)
@@ -659,3 +693,5 @@ def _at(recorder, ufunc, a, *rest) -> None:
 
 
 FUNCTIONS: dict[Callable, Callable] = {}  # NumPy's functions that have a rule (array_functions.py)
+MAKERS: dict[Callable, Callable] = {}  # NumPy's functions that make arrays like= a given one
+UFUNCS: dict[np.ufunc, Callable] = {}  # ufuncs in terms of simpler ones; a rule may give None
