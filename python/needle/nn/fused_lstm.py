@@ -7,10 +7,11 @@ products as they are (transposed views, for which BLAS has its fastest small pro
 import numpy as np
 
 from ..fused import Fused, alike, items_of
-from ..graph import Tensor
+from ..graph import Tensor, Unrecorded, tracing
 from ..ops.arithmetic import add, multiply
 from ..ops.functions import sigmoid, tanh
 from ..ops.movement import stack
+from . import lstm_program
 from .linear import affine
 
 
@@ -47,6 +48,10 @@ class LSTMSequence(Fused):
         return stack(outputs, 0), stack(cells, 0)
 
     def compute(self, x, h, c, W_ih, W_hh, *biases):
+        if tracing() is not None:
+            if len(x) > lstm_program.STEPS:
+                raise Unrecorded
+            return lstm_program.values(x, h, c, W_ih, W_hh, *biases)
         (steps, batch, _), size = x.shape, h.shape[1]
         from_state = halved(W_hh, size).T
         gates = np.matmul(halved(with_row(W_ih, biases), size).T, features_first(x, ones=bool(biases)))
@@ -72,6 +77,10 @@ class LSTMSequence(Fused):
         return outputs.transpose(0, 2, 1), cells.transpose(0, 2, 1), blocks
 
     def adjoint(self, out_grads, outputs, inputs, needs):
+        if len(outputs) > 3:  # what a program kept
+            return lstm_program.adjoint(out_grads, outputs, inputs, needs)
+        if tracing() is not None:
+            raise Unrecorded
         x, h, c, W_ih, W_hh, *biases = inputs
         (steps, batch, width), size = x.shape, h.shape[1]
         by_output, by_cell = [None if g is None else np.ascontiguousarray(g.transpose(0, 2, 1)) for g in out_grads]

@@ -7,10 +7,10 @@ reductions over short axes do not, and it is exact to the same number of digits.
 import numpy as np
 
 from ..fused import Fused, alike, items_of
-from ..graph import Tensor
+from ..graph import Tensor, tracing
 from ..ops.arithmetic import add, multiply
 from ..ops.functions import sqrt, square
-from ..ops.kinds import in_order
+from ..ops.kinds import add_reduce, in_order
 from ..ops.movement import reshape
 from ..ops.reductions import mean
 from .rows import over_rows
@@ -66,6 +66,8 @@ class LayerNorm(Fused):
         n = x.shape[-1]
         grad = out_grads[0].reshape(-1, n)
         deviation = x.reshape(-1, n) - average
+        if tracing() is not None:
+            return self.recorded(grad, deviation * scale, scale, x.shape, *affine)
         weight = affine[0] if affine else np.ones_like(grad, shape=n)
         product = grad * deviation
         by_x = by_weight = by_bias = None
@@ -82,6 +84,15 @@ class LayerNorm(Fused):
             by_x -= shift
             by_x = by_x.reshape(x.shape)
         return (by_x, by_weight, by_bias)[: len(inputs)]
+
+    def recorded(self, grad, normalised, scale, shape, weight=None, bias=None):
+        """The adjoint in sums along rows, which a program makes as it goes through a row."""
+        by_bias, by_weight = add_reduce(grad, 0), add_reduce(grad * normalised, 0)
+        along = grad if weight is None else grad * weight
+        means = [add_reduce(g, 1, keepdims=True) / shape[-1] for g in (along, along * normalised)]
+        by_x = (along - means[0] - normalised * means[1]) * scale
+        by_x = by_x.reshape(shape)
+        return (by_x,) if weight is None else (by_x, by_weight, by_bias)
 
 
 class BatchNorm(Fused):

@@ -24,6 +24,7 @@ from ..graph import (
     is_carrying,
     lazy_mode,
     new_handle,
+    tracing,
 )
 from ..ops.arithmetic import add
 from ..ops.functions import square
@@ -115,7 +116,7 @@ class Curved(Box):
         tangent = self.tangent
         if len(inputs) > 1 or getattr(op, "lanes", None) != "held" or self.lanes is not None:
             return False
-        if not hasattr(op, "taylor") or not is_carrying() or lazy_mode() or tangent is None:
+        if not hasattr(op, "taylor") or not is_carrying() or lazy_mode() or tracing() is not None or tangent is None:
             return False
         if tangent.level != self.directions.frame.level:
             return False
