@@ -42,7 +42,7 @@ def values(x, h, c, W_ih, W_hh, *biases) -> tuple:
 
 def adjoint(out_grads: tuple, outputs: tuple, inputs: tuple, needs: tuple[bool, ...]) -> tuple:
     """What `LSTMSequence.adjoint` gives, from what `values` gave."""
-    x, h, c, W_ih, W_hh, *biases = inputs
+    x, h, _, W_ih, W_hh, *biases = inputs
     (steps, batch, width), size = x.shape, h.shape[1]
     by_output, by_cell = [None if g is None else g.transpose(0, 2, 1) for g in out_grads]
     states, _, gates, before, bent = outputs
