@@ -5,6 +5,8 @@ Gates are in the order i, f, g, o, and the batch is the last axis.  σ(a) = tanh
 of their own all four gates are one tanh.
 """
 
+from typing import Any
+
 import numpy as np
 
 STEPS = 128  # the most that are recorded
@@ -51,7 +53,8 @@ def adjoint(out_grads: tuple, outputs: tuple, inputs: tuple, needs: tuple[bool, 
     by_ifg = np.stack([g * i * (1 - i), before * f * (1 - f), i * (1 - np.square(g))], 1)
     by_o, passed = bent * o * (1 - o), o * (1 - np.square(bent))
 
-    dh = dc = None
+    dh: Any = None
+    dc: Any = None
     columns = []
     for t in reversed(range(steps)):
         dh = _sum(dh, None if by_output is None else by_output[t])

@@ -342,7 +342,7 @@ def in_order(array):
 
 def _is_in_rows(array) -> bool:
     """Whether these are numbers that BLAS knows, in the order in which it takes a matrix."""
-    return array.dtype.char in "fd" and array.flags.c_contiguous
+    return isinstance(array, np.ndarray) and array.dtype.char in "fd" and array.flags.c_contiguous
 
 
 def normalize_axes(axes, ndim: int) -> tuple[int, ...]:
