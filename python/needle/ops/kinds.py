@@ -240,9 +240,6 @@ class ToWhole(Broadcasting, PiecewiseConstant):
         return a.astype(self.dtype)
 
 
-_NUMBER = {"b": False, "i": 0, "u": 0, "f": 0.0, "c": 0j}  # of each kind, as Python has it
-
-
 class Elementwise(Broadcasting):
     """yᵢ = f(x₁ᵢ, x₂ᵢ, …) after broadcasting.
 
@@ -262,8 +259,8 @@ class Elementwise(Broadcasting):
         strong = [node.data.dtype for node, is_weak in zip(inputs, weak) if not is_weak]
         if not strong:
             return inputs
-        return tuple(
-            call(Cast(np.result_type(*strong, _NUMBER[node.data.dtype.kind])), (node,)) if is_weak else node
+        return tuple(  # of a weak number only the kind counts: a zero of Python's stands for it
+            call(Cast(np.result_type(*strong, node.data.dtype.type().item())), (node,)) if is_weak else node
             for node, is_weak in zip(inputs, weak)
         )
 
