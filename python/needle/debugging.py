@@ -9,7 +9,8 @@ import numpy as np
 
 from .graph import Node, Tensor, TensorTuple, tracing
 
-_silent: ContextVar[bool] = ContextVar("silent", default=False)
+_NOWHERE: list[str] = []
+_sink: ContextVar[list[str] | None] = ContextVar("sink", default=None)
 
 
 def debug_print(fmt: str, *args: Any, **kwargs: Any) -> None:
@@ -36,7 +37,8 @@ def debug_print(fmt: str, *args: Any, **kwargs: Any) -> None:
     """
     if not isinstance(fmt, str):
         raise TypeError(f'debug_print takes a format string first, such as "loss {{}}"; got {type(fmt).__name__}')
-    if _silent.get():
+    sink = _sink.get()
+    if sink is _NOWHERE:
         return
     arrays: list = []
     template = _hollow((args, kwargs), arrays)
@@ -47,7 +49,7 @@ def debug_print(fmt: str, *args: Any, **kwargs: Any) -> None:
 
     trace = tracing()
     if trace is None:
-        print(text(*arrays))
+        print(text(*arrays)) if sink is None else sink.append(text(*arrays))
     else:
         text(*[np.zeros(array.shape, array.dtype) for array in arrays])  # a mistake in `fmt` shows here, at its line
         trace.effect(lambda *arrays: print(text(*arrays)), arrays)
@@ -56,11 +58,24 @@ def debug_print(fmt: str, *args: Any, **kwargs: Any) -> None:
 @contextmanager
 def silent() -> Iterator[None]:
     """A block in which something is computed again: `debug_print` has shown it the first time."""
-    token = _silent.set(True)
-    try:
+    with _to(_NOWHERE):
         yield
+
+
+@contextmanager
+def held_back() -> Iterator[list[str]]:
+    """A block in which what `debug_print` has to say is appended to a list instead."""
+    with _to([]) as texts:
+        yield texts
+
+
+@contextmanager
+def _to(sink: list[str]) -> Iterator[list[str]]:
+    token = _sink.set(sink)
+    try:
+        yield sink
     finally:
-        _silent.reset(token)
+        _sink.reset(token)
 
 
 class _Place:

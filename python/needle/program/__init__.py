@@ -2,5 +2,6 @@
 
 from .compile import BACKENDS
 from .jit import JitFunction, jit
+from .watch import watched
 
-__all__ = ["BACKENDS", "JitFunction", "jit"]
+__all__ = ["BACKENDS", "JitFunction", "jit", "watched"]

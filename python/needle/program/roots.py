@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import random
 import sys
 import types
 from collections import OrderedDict, defaultdict
@@ -19,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from ..graph import Node, Tensor, TensorTuple
+from ..init import Generator
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tqdm", "pytest", "hypothesis", "numba"}
+_MOVING = (np.random.Generator, np.random.RandomState, random.Random)
 _MISSING = object()
 _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMBERS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.dtype)
@@ -39,6 +42,7 @@ class Roots:
         lines: the guards, as lines of source within a function of `args` and `kwargs`.
         reasons: what a guard looks at, as the user would write it, by the number of its line.
         names: the objects that the source refers to.
+        unseen: iterators and random generators, of which no guard can tell whether they have moved on.
     """
 
     def __init__(self, fun: Callable, args: tuple, kwargs: dict, static: Callable[[Any], bool], held=()):
@@ -52,6 +56,7 @@ class Roots:
         self._expressions: dict[int, str] = {}  # of objects, by id
         self._bound: set[int] = set()  # objects that are found anew at each call, by way of the arguments
         self._paths: dict[int, str] = {}  # what the user calls an object
+        self.unseen: list[Any] = []
         self._argument(args, "args", static, ())
         self._argument(kwargs, "kwargs", static, ())
         for tensor in held:
@@ -241,7 +246,10 @@ class Roots:
         if isinstance(value, Tensor):
             self._tensor(value, self._name(value), path or "a Tensor")
             return []
-        if _is_foreign(kind) or isinstance(value, (type, types.ModuleType, *_CONSTANTS, TensorTuple)):
+        if isinstance(value, _MOVING) or hasattr(kind, "__next__"):
+            self.unseen.append(value)
+            return []
+        if _is_foreign(kind) or isinstance(value, (type, types.ModuleType, *_CONSTANTS, Generator, TensorTuple)):
             return []
         if hasattr(value, "trace_roots"):  # an object that tells what in it a program depends on
             found = list(value.trace_roots())

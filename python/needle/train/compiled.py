@@ -3,30 +3,47 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..graph import Tensor, tracing
+from ..graph import Tensor, TensorTuple, tracing
 from ..init import ones_like
 from ..optim import Optimizer
-from ..program import jit
+from ..program import jit, watched
 from ..transforms.trees import Tree
 
 TRIES = 24  # traces, of at least half as many calls, after which compiling is given up
 
-_PLAIN = (int, float, complex, str, type(None))
+_SHOWN = (Tensor, TensorTuple, int, float, complex, str, type(None))
 
 
 class Attempt:
-    """`fun`, compiled.  Where that fails, `give_up(name, why)` is told once, and `fun` is called as it is from then on.
+    """`fun`, compiled where it can be.
 
-    `calls` counts those that were compiled.
+    At the first call `fun` itself is run and watched: what does more than a program would do is not compiled.  Where
+    compiling fails, `fun` is called as it is from then on.
+
+    Args:
+        backend: of jit; None for `fun` as it is.
+        is_known: whether there is no need to watch.
+        undo: whether what is watched can be undone, so that the first call, too, is one of the program.
+
+    Attributes:
+        calls: how many calls were compiled.
+        why_not: why compiling was given up; "" as long as it was not.
     """
 
-    def __init__(self, fun: Callable[..., Any], backend: str | None, give_up: Callable[[str, str], None]):
-        self.fun, self.give_up, self.calls = fun, give_up, 0
-        self._compiled = None if backend is None else jit(fun, backend=backend)
+    def __init__(self, fun: Callable[..., Any], backend: str | None, is_known: bool = False, undo: bool = True):
+        self.fun, self.is_known, self.undo, self.calls, self.why_not = fun, is_known, undo, 0, ""
+        self._compiled = None if backend is None else jit(fun, backend=backend, wait=True)
 
     def __call__(self, *args: Any) -> Any:
         if self._compiled is None:
             return self.fun(*args)
+        if not self.is_known:
+            self.is_known = True
+            result, why = watched(self.fun, args, self.undo)
+            if why:
+                self._give_up(why)
+            if why or not self.undo:
+                return result
         try:
             result = self._compiled(*args)
         except Exception as error:
@@ -41,9 +58,12 @@ class Attempt:
             )
         return result
 
+    @property
+    def name(self) -> str:
+        return self.fun.__name__.replace("_", " ")
+
     def _give_up(self, why: str) -> None:
-        self._compiled = None
-        self.give_up(self.fun.__name__.replace("_", " "), why)
+        self._compiled, self.why_not = None, why
 
 
 def gradient_of(model: Callable[..., Any], loss: Callable[[Any, Tensor], Tensor]) -> Callable[..., Any]:
@@ -95,6 +115,6 @@ def _whole(prediction: Any) -> Any:
     """What a model returned, if a compiled function can return it: all of its Tensors are in view."""
     if tracing() is not None:
         for leaf in Tree(prediction).leaves:
-            if not isinstance(leaf, Tensor | _PLAIN):
-                raise TypeError(f"the model returns a {type(leaf).__name__}, into which jit does not look")
+            if not isinstance(leaf, _SHOWN):
+                raise TypeError(f"the model returns an object ({type(leaf).__name__}) into which jit does not look")
     return prediction

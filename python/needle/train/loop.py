@@ -64,9 +64,10 @@ def fit(
         checkpoint_every: also write it after this many steps within an epoch.
         resume: whether to go on from the checkpoint, if it is there.
         progress: whether to show a progress bar, and above it a line on whether steps are compiled.
-        jit: whether to compile the steps (`needle.jit`), or the name of jit's backend.  What cannot be compiled runs as
-            it is, with the same results; `history.uncompiled` says what and why.  Whatever model and loss do beside
-            computing (printing, appending to a list) happens once in compiled steps: choose False to see it each time.
+        jit: whether to compile the steps (`needle.jit`): True for NumPy, which takes no time to compile; or the name of
+            one of jit's backends.  What cannot be compiled, or does more than compute (prints, appends to a list, takes
+            from an iterator), runs as it is: `history.uncompiled` says what and why.  Compiled steps give the same
+            numbers to rounding.
 
     Returns:
         The History: a dict with a list for each curve.
@@ -143,7 +144,7 @@ def fit(
         checkpoint=checkpoint,
         checkpoint_every=checkpoint_every,
         progress=progress,
-        backend="auto" if jit is True else jit or None,
+        backend="numpy" if jit is True else jit or None,
     )
     if resume and checkpoint is not None and os.path.exists(checkpoint):
         run.resume(checkpoint)

@@ -68,9 +68,10 @@ class Run:
     bar: ProgressBar | None = None
 
     def __post_init__(self) -> None:
-        self.gradient = Attempt(gradient_of(self.model, self.loss), self.backend, self._give_up)
-        self.update = Attempt(update_of(self.optimizer, self.clip), self.backend, self._give_up)
-        self.forward = Attempt(forward_of(self.model, self.loss), self.backend, self._give_up)
+        self.gradient = Attempt(gradient_of(self.model, self.loss), self.backend)
+        is_ours = type(self.optimizer).__module__.startswith(Optimizer.__module__.rpartition(".")[0])
+        self.update = Attempt(update_of(self.optimizer, self.clip), self.backend, is_ours, undo=False)
+        self.forward = Attempt(forward_of(self.model, self.loss), self.backend)
 
     def go(self) -> History:
         """Train until all epochs are done, nothing gets better any more, or Ctrl-C."""
@@ -106,6 +107,7 @@ class Run:
                 means = averages_over(
                     self.model, self.forward, self.validation, self.metrics, "fit's validation", self.interrupt.check
                 ).means()
+                self._tell(self.forward)
                 values |= {f"validation_{name}": value for name, value in means.items()}
             bar.show(values)
         self.history.append(values | {"lr": self.optimizer.lr, "seconds": time.perf_counter() - start})
@@ -152,8 +154,7 @@ class Run:
     def _add_gradient(self, inputs: tuple[Tensor, ...], target: Tensor, share: float) -> dict[str, float]:
         """The loss and metrics of a batch, and `share` of its gradient, added to what waits in `.grad`."""
         prediction, loss = self.gradient(inputs, target, None if share == 1 else share)
-        if self.gradient.calls == 1:
-            self._say(f'the training step is compiled (jit="{self.backend}")')
+        self._tell(self.gradient)
         number = float(loss.item())
         if not math.isfinite(number):
             place = f"epoch {self.position.epoch + 1}, batch {self.position.batches + 1}"
@@ -171,14 +172,19 @@ class Run:
                 "make the optimizer of this model's parameters(), after any conversion or replacement of them"
             )
         self.update()
+        self._tell(self.update)
         if self.schedule is not None and self.schedule_every == "step":
             self.schedule.step()
 
-    def _give_up(self, what: str, why: str) -> None:
-        self.history.uncompiled[what] = why
-        self._say(f"the {what} goes on uncompiled: {why}")
-
-    def _say(self, text: str) -> None:
+    def _tell(self, attempt: Attempt) -> None:
+        """Say, once, that the steps are compiled, and what is not and why."""
+        if attempt.why_not and attempt.name not in self.history.uncompiled:
+            self.history.uncompiled[attempt.name] = attempt.why_not
+            text = f"the {attempt.name} goes on uncompiled: {attempt.why_not}"
+        elif attempt is self.gradient and attempt.calls == 1 and not attempt.why_not:
+            text = f'the {attempt.name} is compiled (jit="{self.backend}")'
+        else:
+            return
         if self.bar is not None:
             self.bar.say(text)
 

@@ -1,0 +1,97 @@
+"""What a call does beside computing: things that a program, which replays only what happens to arrays, would not do."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from .. import init
+from ..debugging import held_back
+from ..transforms.nan import user_line
+from .roots import Roots
+
+_LOUD = {print: "print", input: "input", open: "open"}
+_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
+
+
+def watched(fun: Callable, args: tuple, undo: bool = False) -> tuple[Any, str]:
+    """`fun(*args)`, and what it did that a program of it would not do: "" if it did nothing of the kind.
+
+    Found are changes of numbers, lists and dicts that lead to another program, iterators and random generators within
+    reach, and what is printed.  Changes of Tensors and the draws of `needle.init` are no such things: with `undo` they
+    are undone if nothing else was found, so that a program can do them.
+    """
+    try:
+        roots = Roots(fun, args, {}, lambda path: False)
+    except Exception as error:
+        return fun(*args), str(error)
+    before = [(tensor, tensor.node, tensor.grad) for tensor in roots.tensors]
+    state, draws = init.random_state(), random.getstate()
+    with _listening() as heard, held_back() if undo else nullcontext([]) as shown:
+        result = fun(*args)
+    why = heard[0] if heard else _drawn_or_taken(roots, draws) or _changed(roots, args)
+    if undo and not why:
+        init.set_random_state(state)
+        for tensor, node, grad in before:
+            tensor.node, tensor.grad = node, grad
+    else:
+        for text in shown:
+            print(text)
+    return result, why
+
+
+def _drawn_or_taken(roots: Roots, draws: tuple) -> str:
+    if random.getstate() != draws:
+        return "it draws from Python's random, and a program would draw once"
+    for value in roots.unseen:
+        what = "a random generator" if isinstance(value, _GENERATORS) else "an iterator"
+        return f"it holds {what} ({type(value).__name__}), and a program cannot take from it at each call"
+    return ""
+
+
+def _changed(roots: Roots, args: tuple) -> str:
+    """The first guard that does not hold any more."""
+    lines = [line.replace("return None", f"return {i}") for i, line in enumerate(roots.lines)]
+    space = dict(roots.names)
+    exec("\n    ".join(["def look(args, kwargs):", *lines, "return -1"]), space)
+    at = space["look"](args, {})
+    if at < 0:
+        return ""
+    named = re.sub(r"\bo\d+\b", lambda match: _named(roots.names[match[0]]), roots.lines[at])
+    return f"it changes what it depends on ({named.removeprefix('if not (').removesuffix('): return None')})"
+
+
+def _named(value) -> str:
+    return getattr(value, "__name__", None) or (repr(value) if isinstance(value, (int, float, str)) else _kind(value))
+
+
+def _kind(value) -> str:
+    return f"<{type(value).__name__}>"
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """A block that is told of prints, unless a profiler listens already."""
+    heard: list[str] = []
+    if sys.getprofile() is not None:
+        yield heard
+        return
+
+    def listen(frame, event, called) -> None:
+        if event == "c_call" and not heard:
+            name = _LOUD.get(called) if called.__hash__ is not None else None
+            if name is not None:
+                advice = "; needle.debug_print prints at each call" if name == "print" else ""
+                heard.append(f"it calls {name}, in {user_line()}{advice}")
+
+    sys.setprofile(listen)
+    try:
+        yield heard
+    finally:
+        sys.setprofile(None)
