@@ -370,7 +370,7 @@ def hides(model):
 @pytest.mark.parametrize(
     "wrapped, why",
     [
-        (asks, "value of a traced value was asked for"),
+        (asks, r"number of a traced value was asked for, in .*test_train.py:\d+: "),
         (prints, "it calls print, in .*test_train.py.*debug_print prints at each call"),
         (counts, "it changes what it depends on"),
         (takes, "it holds an iterator"),

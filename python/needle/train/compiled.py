@@ -63,7 +63,7 @@ class Attempt:
         return self.fun.__name__.replace("_", " ")
 
     def _give_up(self, why: str) -> None:
-        self._compiled, self.why_not = None, why
+        self._compiled, self.why_not = None, " ".join(why.split())
 
 
 def gradient_of(model: Callable[..., Any], loss: Callable[[Any, Tensor], Tensor]) -> Callable[..., Any]:
