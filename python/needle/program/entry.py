@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -12,18 +13,32 @@ from ..init import random_state
 from .capture import Capture, Change, Given, Numbers, Result, Source, State, Store
 from .compile import Compiled
 
+MISS = object()  # what a call gives that does not fit
+
 
 class Entry:
-    """A program for one signature.  `call(args, kwargs)` gives the result, or this Entry itself if it does not fit.
+    """A program for one signature.  `call(args, kwargs)` gives the result, or MISS if it does not fit.
 
-    The function is written as Python source, since it stands between every call and the program.
+    The function is written as Python source, since it stands between every call and the program.  It does not refer to
+    this Entry, which so is freed with its last reference.
     """
+
+    __slots__ = (
+        "__weakref__", "_data", "_guards", "_names", "_reasons", "_results", "call", "captured", "compiled", "name",
+        "pullback", "source",
+    )  # fmt: skip
 
     def __init__(self, captured: Capture, compiled: Compiled, name: str, linked: Callable[..., list]):
         self.captured, self.compiled, self.name = captured, compiled, name
         roots = captured.roots
-        self._names = {**roots.names, "MISS": self, "program": compiled.run, "build": captured.out.build}
-        self._names |= {"linked": linked, "new_handle": new_handle, "linked_handle": linked_handle, "Node": Node}
+        self._names = {**roots.names, "MISS": MISS, "program": compiled.run, "build": captured.out.build}
+        self._names |= {
+            "linked": linked,
+            "entry": ref(self),
+            "new_handle": new_handle,
+            "linked_handle": linked_handle,
+            "Node": Node,
+        }
         self._names |= {"is_recording": is_recording, "asarray": np.asarray, "random_state": random_state}
         self._data = {at: f"d{i}" for i, at in enumerate(roots.tensors.values())}  # the arrays of the Tensors
         self._results = [result for result in captured.results if isinstance(result, Result) and result.requires_grad]
@@ -39,7 +54,7 @@ class Entry:
     def _compiled(self, source: str, name: str):
         space = dict(self._names)
         exec(compile(source, f"<{name} of {self.name}>", "exec"), space)
-        return space[name]
+        return space.pop(name)
 
     def _name(self, value) -> str:
         name = f"e{len(self._names)}"
@@ -93,7 +108,7 @@ class Entry:
         """Why a call does not fit that was just traced: something that the guards look at changed during the trace."""
         for i in range(len(self._guards)):
             source = _function("fits(args, kwargs)", [*self._guards[: i + 1], "return True"])
-            if self._compiled(source, "fits")(args, kwargs) is self:
+            if self._compiled(source, "fits")(args, kwargs) is MISS:
                 what = self._reasons.get(i, "something outside")
                 return (
                     f"{self.name} changes {what} each time that it runs, and a compiled function can only change "
@@ -142,8 +157,8 @@ class Entry:
             closed = "".join(f"{source.at}, " for source in captured.sources if source.kind == "array")
             random = "random" if captured.draws else "None"
             lines.append(
-                f"linked_results = linked(MISS, args, kwargs, ({tensors}), [{closed}], ({nodes}{numbers}), ({arrays}), "
-                f"{random})"
+                f"linked_results = linked(entry(), args, kwargs, ({tensors}), [{closed}], ({nodes}{numbers}), "
+                f"({arrays}), {random})"
             )
         for store in captured.stores:
             lines.append(self._stored(store))

@@ -11,7 +11,7 @@ from typing import Any
 from ..graph import is_special, is_watched, lazy_mode, tracing
 from .capture import Followed, capture
 from .compile import compile_program
-from .entry import Entry
+from .entry import MISS, Entry
 from .linked import Here, Linked, Spent, link, pull
 
 LIMIT = 64  # programs that one function keeps; the one that was not used for longest goes
@@ -37,7 +37,7 @@ class JitFunction:
             return self.fun(*args, **kwargs)
         for entry in self._entries:
             result = entry.call(args, kwargs)
-            if result is not entry:
+            if result is not MISS:
                 return result
         return self._first(args, kwargs)
 
@@ -46,7 +46,7 @@ class JitFunction:
         with self._lock:
             for entry in self._entries:  # another thread may have traced it meanwhile
                 result = entry.call(args, kwargs)
-                if result is not entry:
+                if result is not MISS:
                     return result
             for _ in range(TRIES):
                 try:
@@ -54,31 +54,21 @@ class JitFunction:
                 except Followed:
                     return self.fun(*args, **kwargs)
                 result = entry.call(args, kwargs)
-                if result is not entry:
+                if result is not MISS:
                     return result
                 self._entries = [each for each in self._entries if each is not entry]
             raise RuntimeError(entry.explain(args, kwargs))
 
     def _traced(self, args, kwargs) -> Entry:
         found = capture(self.fun, args, kwargs, self._is_static)
-        entry = Entry(found, compile_program(found.program, self.backend), self.__name__, self._linked)
+        linked = functools.partial(_linked, self.fun, self.__name__, self.backend, self.wait)
+        entry = Entry(found, compile_program(found.program, self.backend), self.__name__, linked)
         self._entries = [entry, *self._entries[: LIMIT - 1]]
         self._traces += 1
         return entry
 
     def _is_static(self, path: tuple) -> bool:
         return len(path) == 1 and path[0] in self._static
-
-    def _linked(self, entry: Entry, args, kwargs, tensors, arrays, nodes: tuple, results: tuple, random):
-        """Results that have a history: this function, of all the Tensors that it reaches."""
-        if entry.is_spent():
-            return link(Spent(self.__name__), (), results)
-        if entry.pullback is None:
-            entry.pullback = JitFunction(pull, (4,), (), self.backend, False, self.wait)
-        paths = [path for path, _, _ in entry.captured.roots.numbers]
-        wanted = [i for i, result in enumerate(entry.captured.results) if getattr(result, "requires_grad", False)]
-        here = Here(self.fun, args, kwargs, tensors, arrays, paths, wanted, random, entry.pullback, entry.fits)
-        return link(Linked(here), nodes, results)
 
     # Looking at it
 
@@ -115,6 +105,18 @@ class JitFunction:
 
     def __repr__(self) -> str:
         return f"jit({self.__name__}), {len(self._entries)} programs"
+
+
+def _linked(fun, name, backend, wait, entry: Entry, args, kwargs, tensors, arrays, nodes, results, random):
+    """Results that have a history: `fun`, of all the Tensors that it reaches."""
+    if entry.is_spent():
+        return link(Spent(name), (), results)
+    if entry.pullback is None:
+        entry.pullback = JitFunction(pull, (4,), (), backend, False, wait)
+    paths = [path for path, _, _ in entry.captured.roots.numbers]
+    wanted = [i for i, result in enumerate(entry.captured.results) if getattr(result, "requires_grad", False)]
+    here = Here(fun, args, kwargs, tensors, arrays, paths, wanted, random, entry.pullback, entry.fits)
+    return link(Linked(here), nodes, results)
 
 
 def jit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -57,22 +56,11 @@ def _drawn_or_taken(roots: Roots, draws: tuple) -> str:
 
 def _changed(roots: Roots, args: tuple) -> str:
     """The first guard that does not hold any more."""
-    lines = [line.replace("return None", f"return {i}") for i, line in enumerate(roots.lines)]
+    lines = [line.replace("return MISS", f"return {i}") for i, line in enumerate(roots.lines)]
     space = dict(roots.names)
     exec("\n    ".join(["def look(args, kwargs):", *lines, "return -1"]), space)
     at = space["look"](args, {})
-    if at < 0:
-        return ""
-    named = re.sub(r"\bo\d+\b", lambda match: _named(roots.names[match[0]]), roots.lines[at])
-    return f"it changes what it depends on ({named.removeprefix('if not (').removesuffix('): return None')})"
-
-
-def _named(value) -> str:
-    return getattr(value, "__name__", None) or (repr(value) if isinstance(value, (int, float, str)) else _kind(value))
-
-
-def _kind(value) -> str:
-    return f"<{type(value).__name__}>"
+    return "" if at < 0 else f"it changes what it depends on ({roots.reasons.get(at, 'something outside')})"
 
 
 @contextmanager
