@@ -331,7 +331,9 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
             inside.leave()
     in_place = inside.written(outputs)
     stores = inside.stores(after, outputs)
-    for state in session.states.values():
+    states = list(session.states.values())
+    session.states.clear()  # or the session and its arrays would refer to each other
+    for state in states:
         if state.traced.current is not state.first:
             in_place[_output(session, state.traced, outputs)] = state.first
     program = Program(session.inputs, session.instructions, outputs, in_place)
@@ -340,6 +342,8 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
     for array, at in roots.arrays.values():
         if not session.has_met(array):
             roots.require_numbers(array, at)
+    for state in states:
+        del state.traced
     session.active = False
     alive = [handle_of() for handle_of in unknown.values() if handle_of() is not None]
     hidden = [tensor for tensor in alive if tensor not in roots.tensors]
@@ -351,7 +355,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         results=results,
         stores=stores,
         script=session.script,
-        states=list(session.states.values()),
+        states=states,
         checks=session.checks,
         recording=is_recording(),
         draws=session.draws,

@@ -120,10 +120,11 @@ class Emitter:
     def _body(self) -> None:
         plan = self.plan
         for instruction in plan.program:
-            if instruction.outputs[0] in plan.constants:
+            outputs = instruction.outputs
+            if outputs and outputs[0] in plan.constants:
                 continue
-            if instruction.outputs[0] in plan.views:
-                self._name(instruction.output)
+            if outputs and outputs[0] in plan.views:
+                self._name(outputs[0])
                 continue
             for text in self._written(instruction):
                 self.statements.append((text, instruction.line))
@@ -145,6 +146,9 @@ class Emitter:
         inputs = [self._name(var) for var in instruction.inputs]
         if isinstance(function, Call):
             return self._call(instruction, inputs)
+        if function.several:
+            value = function.source(inputs, lambda value: self.constant(value, type(value).__name__.lower()))
+            return self._unpacked(instruction, value, inputs)
         var = instruction.output
         if var in plan.targets:
             into = self._name(plan.targets[var])
@@ -299,10 +303,15 @@ class Emitter:
         name = _identifier(getattr(function.function, "__name__", type(function.function).__name__))
         if name == "compute":
             name = _identifier(type(getattr(function.function, "__self__", None)).__name__)
-        value = f"{self.constant(function.function, name)}({', '.join(args)})"
+        return self._unpacked(instruction, f"{self.constant(function.function, name)}({', '.join(args)})", inputs)
+
+    def _unpacked(self, instruction: Instruction, value: str, inputs: list[str]) -> list[str]:
+        """The statements that name what `value`, a call of which nothing is known, gives."""
+        if not instruction.outputs:
+            return [value]
         outputs = ", ".join([self._name(var) for var in instruction.outputs])
         shapes = "  # " + ", ".join([f"{var.dtype}{list(var.shape)}" for var in instruction.outputs])
-        if not function.several:
+        if not instruction.function.several:
             handed_back = instruction.output in self.plan.in_new
             value = f"own({', '.join([value, *inputs])})" if handed_back else f"asarray({value})"
             return [f"{outputs} = {value}{shapes}"]

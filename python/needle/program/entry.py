@@ -91,7 +91,7 @@ class Entry:
         ]
 
     def _keeps(self, i: int, state: State) -> list[str]:
-        holder, zeros, value = self._name(state.holder), self._name(state.zeros), state.traced
+        holder, zeros, value = self._name(state.holder), self._name(state.zeros), state.first
         dtype = self._name(value.dtype)
         return [
             f"s{i} = {holder}.get({state.name!r})",

@@ -239,7 +239,7 @@ def _layouts(made: Plan) -> dict[Var, np.ndarray]:
     for instruction in made.program:
         function = instruction.function
         constants.update((var, var.array) for var in instruction.inputs if isinstance(var, Constant))
-        if isinstance(function, (Call, Draw)):
+        if isinstance(function, (Call, Draw)) or function.several:
             continue
         var = instruction.output
         base = instruction.inputs[0] if instruction.inputs else None

@@ -7,6 +7,7 @@ object once, by the way that leads to it; the guards are written as the source o
 
 from __future__ import annotations
 
+import dis
 import functools
 import os
 import random
@@ -370,7 +371,7 @@ class Roots:
             inside += self._items(fun.__defaults__)
         inside += (fun.__kwdefaults__ or {}).values()
         space = fun.__globals__
-        for name in _names_in(fun.__code__):
+        for name in _globals_in(fun.__code__):
             if name in space:
                 at = f"{self._name(space)}.get({name!r}, MISSING)"
                 if isinstance(space[name], (types.ModuleType, type)):
@@ -412,8 +413,18 @@ def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
     return value
 
 
+@functools.cache
+def _globals_in(code: types.CodeType) -> list[str]:
+    """The globals that a function's code names, functions within it included."""
+    names = {step.argval: None for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= dict.fromkeys(_globals_in(constant))
+    return list(names)
+
+
 def _names_in(code: types.CodeType) -> list[str]:
-    """The names that a function's code looks up, functions within it included."""
+    """The globals and attributes that a function's code names, functions within it included."""
     names = dict.fromkeys(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
