@@ -38,7 +38,8 @@ from .functions import Effect
 from .ir import Program, Var
 from .nested import Nest
 from .recording import Traced
-from .roots import Roots, rebuilt, spelled
+from .roots import Roots, named, rebuilt, spelled
+from .snapshot import Draws
 
 
 @dataclass
@@ -137,7 +138,7 @@ class Result:
 class Session(Nest):
     """A Recorder that keeps account of what lies outside of arrays: state, counters, random numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, generators: list) -> None:
         super().__init__()
         self.sources: list[Source] = []
         self.script: list[Numbers | Change] = []
@@ -145,7 +146,7 @@ class Session(Nest):
         self.states: dict[tuple[int, str], State] = {}
         self.draws = False
         self._snapshots: dict[int, tuple[dict, dict]] = {}
-        self._random: list = []
+        self._random = Draws(generators)
 
     def bring(self, value, name: str, source: Source) -> Traced:
         """A traced array that each call brings from `source`."""
@@ -191,47 +192,46 @@ class Session(Nest):
         self.require_only_draws()
         recorder = tracing()
         traced = recorder.draw(lambda: outer(make, shape).node.data)
-        self.draws, self._random = True, _fingerprint()
+        if traced.size and self._random.are_known():
+            raise RuntimeError(
+                "random numbers were drawn from a Generator that was made inside of a jitted function, in\n  "
+                f"{user_line()}\nMake it outside: a program would go on with its state, and not begin anew each time"
+            )
+        self.draws = True
+        self._random.know()
         return linked_handle(Node(None, (), traced, False))
 
     def require_only_draws(self) -> None:
         """Refuse random numbers that were drawn without the trace being told."""
-        if self._random != _fingerprint():
-            raise RuntimeError(
-                "random numbers were drawn under jit that the program cannot draw again (by numpy.random, or a method "
-                f"of a Generator), before\n  {user_line()}\nUse needle.init.rand, randn or randb, with generator= for "
-                "a Generator of its own, or draw outside and pass them as an argument"
-            )
+        if not self._random.are_known():
+            self._refuse_draws()
+
+    def _refuse_draws(self):
+        raise RuntimeError(
+            "random numbers were drawn under jit that the program cannot draw again (by numpy.random, the module "
+            f"random, or a method of a generator), before\n  {user_line()}\nUse needle.init.rand, randn or randb, with "
+            "generator= for a needle.init.Generator, or draw outside and pass them as an argument"
+        )
 
     def note_draws(self) -> None:
         """Go on from here, if random numbers were drawn since."""
-        if self._random != (now := _fingerprint()):
-            self.draws, self._random = True, now
+        if not self._random.are_known():
+            self.draws = True
+            self._random.know()
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """The block in which the function runs: what it draws and counts is undone at its end."""
-        state = init.random_state()
-        self._random = _fingerprint()
         try:
             with special(), traced_by(self), init.drawing(self.drawn):
                 yield
-                self.require_only_draws()
+                if not self._random.are_all_known():
+                    self._refuse_draws()
         finally:
-            init.set_random_state(state)
+            self._random.restore()
             for holder, snapshot in self._snapshots.values():
                 holder.clear()
                 holder.update(snapshot)
-
-
-def _kind_of(array):
-    return array.shape, array.dtype
-
-
-def _fingerprint() -> list:
-    """Something that differs once random numbers have been drawn."""
-    states = [value if link is None else tuple(value.values()) for link, value in init.random_state()]
-    return [(keys[:3].tolist(), position, has_gauss, gauss) for _, keys, position, has_gauss, gauss in states]
 
 
 class _Gradients:
@@ -306,7 +306,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
                 f"{roots.called(tensor)} holds a value from inside a jitted function, which has none outside of it; "
                 "return it from that function instead of storing it"
             )
-    session = Session()
+    session = Session(roots.generators)
     session.watched = roots.tensors
     inside = Inside(session, roots)
     unknown: dict[Node, Callable[[], Any]] = {}  # with their links to the Tensors on them
@@ -327,6 +327,14 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
             results = [_result(session, value, roots, outputs) for value in tree.leaves]
             tree.leaves = [None] * len(results)
             after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
+            if changed := roots.snapshot.changed(_holds_nothing_traced):
+                raise SideEffect(
+                    f"{named(fun)} changes {changed}, and a compiled function can only change Tensors, gradients and "
+                    "optimizers: keep it in a Tensor (x.data = ...), return it, or do that outside of the function"
+                )
+        except BaseException:
+            roots.snapshot.restore()
+            raise
         finally:
             inside.leave()
     in_place = inside.written(outputs)
@@ -362,6 +370,18 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         tensors_came=any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
     )
     return capture, hidden
+
+
+class SideEffect(RuntimeError):
+    """A function changes something that no program can change."""
+
+
+def _holds_nothing_traced(value) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_holds_nothing_traced, value))
+    if isinstance(value, dict):
+        return all(map(_holds_nothing_traced, value.values()))
+    return not isinstance(value, Traced) and not (isinstance(value, Tensor) and isinstance(value.node.data, Traced))
 
 
 class Inside:

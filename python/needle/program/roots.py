@@ -22,10 +22,10 @@ import numpy as np
 
 from ..graph import Node, Tensor, TensorTuple
 from ..init import Generator
+from .snapshot import Snapshot
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tqdm", "pytest", "hypothesis", "numba"}
-_MOVING = (np.random.Generator, np.random.RandomState, random.Random)
 _MISSING = object()
 _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMBERS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.dtype)
@@ -43,7 +43,7 @@ class Roots:
         lines: the guards, as lines of source within a function of `args` and `kwargs`.
         reasons: what a guard looks at, as the user would write it, by the number of its line.
         names: the objects that the source refers to.
-        unseen: iterators and random generators, of which no guard can tell whether they have moved on.
+        generators: random generators of NumPy's and Python's own, of which no guard can tell whether they moved on.
     """
 
     def __init__(self, fun: Callable, args: tuple, kwargs: dict, static: Callable[[Any], bool], held=()):
@@ -55,9 +55,10 @@ class Roots:
         self.names: dict[str, Any] = {"MISSING": _MISSING, "Tensor": Tensor, "Node": Node, "ndarray": np.ndarray}
         self._seen: dict[int, Any] = {}  # objects that were looked into, by id
         self._expressions: dict[int, str] = {}  # of objects, by id
+        self.snapshot = Snapshot()
+        self.generators: list[Any] = []
         self._bound: set[int] = set()  # objects that are found anew at each call, by way of the arguments
         self._paths: dict[int, str] = {}  # what the user calls an object
-        self.unseen: list[Any] = []
         self._argument(args, "args", static, ())
         self._argument(kwargs, "kwargs", static, ())
         for tensor in held:
@@ -69,7 +70,7 @@ class Roots:
         """Forget the objects that only the trace needed."""
         self.tensors, self.arrays = {}, {}
         self.numbers = [(path, at, None) for path, at, _ in self.numbers]
-        self._seen = {}
+        self._seen, self.snapshot, self.generators = {}, Snapshot(), []
 
     def _name(self, value) -> str:
         """The expression for an object in the source of the guards."""
@@ -238,7 +239,7 @@ class Roots:
         if isinstance(value, types.MethodType):
             return [value.__self__, value.__func__]
         if isinstance(value, functools.partial):
-            self._paths[id(value.args)] = self._paths[id(value.keywords)] = f"partial({_named(value.func)})"
+            self._paths[id(value.args)] = self._paths[id(value.keywords)] = f"partial({named(value.func)})"
             return [value.func, *self._items(value.args), *self._entries(value.keywords)]
         if isinstance(value, dict):
             return self._entries(value)
@@ -247,10 +248,14 @@ class Roots:
         if isinstance(value, Tensor):
             self._tensor(value, self._name(value), path or "a Tensor")
             return []
-        if isinstance(value, _MOVING) or hasattr(kind, "__next__"):
-            self.unseen.append(value)
-            return []
-        if _is_foreign(kind) or isinstance(value, (type, types.ModuleType, *_CONSTANTS, Generator, TensorTuple)):
+        if hasattr(kind, "__next__"):
+            raise TypeError(
+                f"{path or 'what the function reaches'} is an iterator: under jit its next item would be taken once, "
+                "when the function is traced; take it outside of the jitted function and pass it as an argument"
+            )
+        if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
+            self.generators.append(value)
+        if _is_foreign(kind) or isinstance(value, (Generator, type, types.ModuleType, *_CONSTANTS, TensorTuple)):
             return []
         if hasattr(value, "trace_roots"):  # an object that tells what in it a program depends on
             found = list(value.trace_roots())
@@ -291,6 +296,8 @@ class Roots:
     def _sequence(self, value) -> list:
         name = self._name(value)
         path = self._paths.get(id(value), "a list")
+        if isinstance(value, list):
+            self.snapshot.take(value, path)
         if isinstance(value, list) and id(value) not in self._bound:
             self._require(f"len({name}) == {len(value)}", f"the length of {path}")
         if len(value) > LONG and all(isinstance(item, _CONSTANTS) for item in value):
@@ -310,6 +317,7 @@ class Roots:
 
     def _entries(self, value: dict, is_object: bool = False) -> list:
         name, path = self._name(value), self._paths.get(id(value), "a dict")
+        self.snapshot.take(value, f"{path}." if is_object else path)
         if id(value) not in self._bound:
             what = f"the attributes of {path}" if is_object else f"the length of {path}"
             self._require(f"len({name}) == {len(value)}", what)
@@ -363,6 +371,7 @@ class Roots:
                 value = cell.cell_contents
             except ValueError:  # not assigned yet
                 continue
+            self.snapshot.take(cell, name)
             inside += self._item(cell, f"{self._name(cell)}.cell_contents", value, name)
         if _is_ours(fun) or _is_foreign(fun):
             return inside
@@ -377,6 +386,7 @@ class Roots:
                 if isinstance(space[name], (types.ModuleType, type)):
                     self._module(space[name], fun.__code__)
                 else:
+                    self.snapshot.take_entry(space, name)
                     inside += self._item(space, at, space[name], name)
         return inside
 
@@ -459,7 +469,7 @@ def _has_parts(value) -> bool:
     return hasattr(value, "parameters") and hasattr(value, "__dict__")
 
 
-def _named(fun) -> str:
+def named(fun) -> str:
     return getattr(fun, "__name__", type(fun).__name__)
 
 

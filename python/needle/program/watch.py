@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
-
 from .. import init
 from ..debugging import held_back
 from ..transforms.nan import user_line
 from .roots import Roots
 
 _LOUD = {print: "print", input: "input", open: "open"}
-_GENERATORS = (np.random.Generator, np.random.RandomState, random.Random)
 
 
 def watched(fun: Callable, args: tuple, undo: bool = False) -> tuple[Any, str]:
@@ -48,9 +45,10 @@ def watched(fun: Callable, args: tuple, undo: bool = False) -> tuple[Any, str]:
 def _drawn_or_taken(roots: Roots, draws: tuple) -> str:
     if random.getstate() != draws:
         return "it draws from Python's random, and a program would draw once"
-    for value in roots.unseen:
-        what = "a random generator" if isinstance(value, _GENERATORS) else "an iterator"
-        return f"it holds {what} ({type(value).__name__}), and a program cannot take from it at each call"
+    for generator in roots.generators:
+        return (
+            f"it holds a random generator ({type(generator).__name__}), and a program cannot draw from it at each call"
+        )
     return ""
 
 
