@@ -150,6 +150,40 @@ REWRITES = {
     "write twice": (lambda w, x, y, v: w(Assign(0), w(Assign((0, slice(2, 4))), x, w(Index(slice(2, 4)), v)), v), 1),
     "write back": (lambda w, x, y, v: w(Assign(1), x, w(Index(1), x)), 0),
     "sum of nothing repeated": (lambda w, x, y, v: w(Reduce(np.maximum, (0,)), w(BroadcastTo((2, 13)), v)), 0),
+    "write, write apart, write again": (
+        lambda w, x, y, v: w(Assign(0), w(Assign(1), w(Assign(0), w(Full((2, 13), "f4", 0)), w(Index(0), x)), v), v),
+        3,
+    ),
+    "write twice into zeros": (
+        lambda w, x, y, v: w(
+            u(np.add), *[w(Reshape((13, 2)), w(Assign(1), w(Full((2, 13), "f4", 0)), v)) for _ in range(2)]
+        ),
+        4,
+    ),
+    "zeros in another shape": (lambda w, x, y, v: w(Assign(1), w(Reshape((2, 13)), w(Full((26,), "f4", 0))), v), 2),
+    "f(xᵀ)ᵀ": (lambda w, x, y, v: w(Transpose((1, 0)), w(u(np.exp), w(Transpose((1, 0)), x))), 1),
+    "f(xᵀ, y)ᵀ": (
+        lambda w, x, y, v: w(
+            Transpose((1, 0)), w(u(np.add), w(Transpose((1, 0)), x), w(u(np.exp), w(Reshape((13, 2)), y)))
+        ),
+        4,
+    ),
+    "f(xᵀ, vᵀ)ᵀ": (
+        lambda w, x, y, v: w(Transpose((1, 0)), w(u(np.add), w(Transpose((1, 0)), x), w(Reshape((13, 1)), v))),
+        1,
+    ),
+    "f of two shapes in a third": (
+        lambda w, x, y, v: w(Reshape((13, 2)), w(u(np.add), w(Reshape((26,)), x), w(Reshape((26,)), y))),
+        2,
+    ),
+    "f of a shape and one in order": (
+        lambda w, x, y, v: w(
+            Reshape((2, 13)), w(u(np.add), w(Reshape((13, 2, 1)), x), w(u(np.exp), w(Reshape((13, 2, 1)), y)))
+        ),
+        2,
+    ),
+    "maximum of a transpose": (lambda w, x, y, v: w(Reduce(np.maximum, (0,)), w(Transpose((1, 0)), x)), 1),
+    "maximum of another shape": (lambda w, x, y, v: w(Reduce(np.maximum, (0, 1)), w(Reshape((13, 2)), x)), 1),
     "constants": (lambda w, x, y, v: w(u(np.add), x, w(u(np.exp), 2)), 1),
 }
 

@@ -30,7 +30,7 @@ def without_dead_code(program: Program) -> Program:
 def without_repetition(program: Program) -> Program:
     """Each array once: of two pure instructions of one function and the same inputs, the first stays.
 
-    Arrays of one number are left alone: they are made to be written into.
+    Arrays of one number are left alone, since they are made to be written into, but two count as the same input.
     """
     seen: dict[tuple, tuple[Var, ...]] = {}
     replaced: dict[Var, Var] = {}
@@ -49,7 +49,7 @@ def without_repetition(program: Program) -> Program:
         if key is not None:
             if type(function) is Ufunc and function.ufunc in _SYMMETRIC:
                 inputs.sort(key=id)
-            outputs = seen.setdefault((key, *inputs), instruction.outputs)
+            outputs = seen.setdefault((key, *map(_made_anew, inputs)), instruction.outputs)
             if outputs is not instruction.outputs:
                 replaced.update(zip(instruction.outputs, outputs))
                 continue
@@ -58,6 +58,11 @@ def without_repetition(program: Program) -> Program:
         return program
     results = [replaced.get(var, var) for var in program.outputs]
     return Program(program.inputs, kept, results, program.in_place)
+
+
+def _made_anew(var: Var):
+    """Something equal for arrays of one number, of one shape and dtype."""
+    return var.source.function.key() if var.source is not None and isinstance(var.source.function, Full) else var
 
 
 def _same(constant: Constant) -> tuple:

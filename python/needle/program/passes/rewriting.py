@@ -76,9 +76,33 @@ class Walk:
         return self.program.uses()
 
     @cached_property
+    def users(self) -> dict[Var, list[Instruction]]:
+        """The instructions that use an array, of those that were there before the walk."""
+        users: dict[Var, list[Instruction]] = {}
+        for instruction in self.program:
+            for var in instruction.inputs:
+                users.setdefault(var, []).append(instruction)
+        return users
+
+    @cached_property
+    def outputs(self) -> set[Var]:
+        """The arrays that the program hands back."""
+        return set(self.program.outputs)
+
+    @cached_property
     def bases(self) -> set[Var]:
         """The arrays that are written into."""
         return {instruction.inputs[0] for instruction in self.program if isinstance(instruction.function, Assign)}
+
+    @cached_property
+    def reshaped_ones(self) -> set[Var]:
+        """The arrays that are given another shape, not only by axes of length 1."""
+        return {
+            instruction.inputs[0]
+            for instruction in self.program
+            if isinstance(instruction.function, Reshape)
+            and squeezed(instruction.inputs[0].shape) != squeezed(instruction.output.shape)
+        }
 
     @cached_property
     def laid_out(self) -> set[Var]:
@@ -93,6 +117,11 @@ class Walk:
     def is_single(self, var: Var) -> bool:
         """Whether nothing else uses `var`."""
         return self.uses.get(var, 0) <= 1
+
+
+def squeezed(shape: tuple[int, ...]) -> list[int]:
+    """A shape without its axes of length 1."""
+    return [n for n in shape if n != 1]
 
 
 def source(var: Var, kind: type[Function]) -> Any:

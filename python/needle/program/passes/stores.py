@@ -7,12 +7,17 @@ from ..ir import Instruction, Var
 from .rewriting import Rule, Walk, source
 from .selection import NEW, Selection
 
+DEPTH = 16  # how many older writes are looked at
+
 
 def load(walk: Walk, instruction: Instruction) -> Var | None:
     """A part of an array into parts of which was written: of what was written there, or of what was there before."""
     (base,), output = instruction.inputs, instruction.output
     wanted = Selection.of(instruction.function.key_, base.shape)
-    while store := source(base, Assign):
+    for _ in range(DEPTH):
+        store = source(base, Assign)
+        if store is None:
+            break
         older, value = store.inputs
         written = Selection.of(store.function.key_, base.shape)
         if value.shape != written.shape:
@@ -52,13 +57,24 @@ def store(walk: Walk, instruction: Instruction) -> Var | None:
     part = source(value, Index)
     if part and part.inputs[0] is base and Selection.of(part.function.key_, base.shape) == written:
         return base
-    while (older := source(base, Assign)) and walk.is_single(base):
+    kept = []  # older writes that nobody else reads, and of which something is left
+    void = False
+    for _ in range(DEPTH):
+        older = source(base, Assign)
+        if older is None or not walk.is_single(base):
+            break
         covered = Selection.of(older.function.key_, base.shape)
         if covered.within(written) is None:
-            break
+            if not covered.is_apart(written):
+                break
+            kept.append(older)
+        else:
+            void = True
         base = older.inputs[0]
-    if base is instruction.inputs[0]:
+    if not void:
         return None
+    for older in reversed(kept):
+        base = walk.emit(older.function, [base, older.inputs[1]], output.shape, output.dtype)
     return walk.emit(instruction.function, [base, value], output.shape, output.dtype)
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from typing import Any
 
 import numpy as np
 
 from ..functions import BroadcastTo, Cast, Copy, Full, Function, Index, Reduce, Reshape, Transpose, Ufunc, Where
 from ..ir import Constant, Instruction, Var
-from .rewriting import Rule, Walk, source, uniform
+from .rewriting import Rule, Walk, source, squeezed, uniform
 from .selection import Selection
 
 
 def copied_for_nothing(walk: Walk, instruction: Instruction) -> Var | None:
     """A copy is its original: nobody writes here.  (Outputs that must not share memory are parted at the end.)
 
-    A copy stays if it is to be written into, or if it lays out in order, for BLAS or a function that nothing is known
-    of, what a view shows in disorder.
+    A copy stays if it is to be written into, or if it lays out in order what a view shows in disorder, for a shape that
+    needs it, for BLAS, or for a function of which nothing is known.
     """
-    (a,) = instruction.inputs
-    if instruction.output in walk.laid_out and a.source is not None and a.source.function.view:
-        shown = source(a, Transpose)  # BLAS takes a matrix either way round
-        if shown is None or shown.function.axes[:-2] != tuple(range(a.ndim - 2)):
-            return None
-    return None if instruction.output in walk.bases else a
+    (a,), output = instruction.inputs, instruction.output
+    if output in walk.bases:
+        return None
+    if (
+        a.source is None
+        or not a.source.function.view
+        or (output not in walk.reshaped_ones and output not in walk.laid_out)
+    ):
+        return a
+    shown = source(a, Transpose)  # BLAS takes a matrix either way round
+    is_matrix = shown is not None and shown.function.axes[:-2] == tuple(range(a.ndim - 2))
+    return a if is_matrix and output not in walk.reshaped_ones else None
 
 
 def reshape(walk: Walk, instruction: Instruction) -> Var | None:
@@ -35,13 +43,13 @@ def reshape(walk: Walk, instruction: Instruction) -> Var | None:
         return a
     if a is not instruction.inputs[0]:
         return walk.reshaped(a, shape)
-    if (inner := source(a, BroadcastTo)) and _squeezed(a.shape) == _squeezed(shape):
+    if a.source is not None and isinstance(a.source.function, Full) and walk.is_single(a):
+        full = copy.copy(a.source.function)
+        full.shape = shape
+        return walk.emit(full, [], shape, a.dtype)
+    if (inner := source(a, BroadcastTo)) and squeezed(a.shape) == squeezed(shape):
         return _reshape_below(walk, inner.inputs[0], a.shape, shape)
     return None
-
-
-def _squeezed(shape: tuple[int, ...]) -> list[int]:
-    return [n for n in shape if n != 1]
 
 
 def _reshape_below(walk: Walk, a: Var, before: tuple[int, ...], shape: tuple[int, ...]) -> Var:
@@ -146,14 +154,26 @@ def _unrepeated(var: Var) -> Var:
 
 def reduce(walk: Walk, instruction: Instruction) -> Var | None:
     """Of a repeated array: a sum is a multiple, a maximum is its own.  Over an axis of length 1, nothing happens."""
-    (a,), output, function = instruction.inputs, instruction.output, instruction.function
+    (a,), output = instruction.inputs, instruction.output
+    function: Any = instruction.function
     if function.initial is not None or a.dtype != output.dtype or not a.size:
         return None
     if function.ufunc not in (np.add, np.maximum, np.minimum):
         return None
+    if function.dtype is not None and a.dtype.kind in "fc":  # the sum has the dtype of what is summed anyway
+        natural = Reduce(function.ufunc, function.axis, function.keepdims)
+        return walk.emit(natural, [a], output.shape, output.dtype)
     axis = [i for i in function.axis if a.shape[i] != 1]
     if not axis:
         return walk.reshaped(a, output.shape)
+    if len(function.axis) == a.ndim and (inner := source(a, Reshape)):
+        (base,) = inner.inputs
+        return _reduced(walk, function, base, list(range(base.ndim)), output)
+    if inner := source(a, Transpose):
+        axes = inner.function.axes
+        left = [axes[i] for i in range(a.ndim) if i not in function.axis]
+        if left == sorted(left):
+            return _reduced(walk, function, inner.inputs[0], sorted(axes[i] for i in function.axis), output)
     inner = source(a, BroadcastTo)
     if inner is None:
         return None
@@ -173,6 +193,14 @@ def reduce(walk: Walk, instruction: Instruction) -> Var | None:
     if function.ufunc is np.add:
         value = walk.emit(Ufunc(np.multiply), [value, factor], output.shape, a.dtype)
     return value
+
+
+def _reduced(walk: Walk, function: Reduce, a: Var, axis: list[int], output: Var) -> Var:
+    """The reduction of `a` over `axis`, in the shape of `output`."""
+    shape = tuple([n for i, n in enumerate(a.shape) if i not in axis])
+    return walk.reshaped(
+        walk.emit(Reduce(function.ufunc, tuple(axis), False, function.dtype), [a], shape, a.dtype), output.shape
+    )
 
 
 RULES: dict[type[Function], list[Rule]] = {
