@@ -32,7 +32,7 @@ from .functions import (
     Where,
 )
 from .ir import Instruction, Var
-from .plan import ALIGNMENT, Buffer, Plan, bits_of, is_of_bits, is_zero, shown
+from .plan import ALIGNMENT, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, shown
 
 _HEAD = """
     try:
@@ -104,7 +104,8 @@ class Emitter:
     def _number(self, array: np.ndarray) -> str:
         """The name of an array that no call changes; equal numbers have one name."""
         if array.ndim:
-            return self.constant(array)
+            return self.constant(np.ascontiguousarray(array) if not any(array.strides) else array)
+        array = np.asarray(array)
         key = array.dtype, array.tobytes()
         if key not in self._scalars:
             self._scalars[key] = self.constant(array)
@@ -120,11 +121,10 @@ class Emitter:
     def _body(self) -> None:
         plan = self.plan
         for instruction in plan.program:
-            outputs = instruction.outputs
-            if outputs and outputs[0] in plan.constants:
+            if any(var in plan.constants for var in instruction.outputs):
                 continue
-            if outputs and outputs[0] in plan.views:
-                self._name(outputs[0])
+            if any(var in plan.views for var in instruction.outputs):
+                self._name(instruction.output)
                 continue
             for text in self._written(instruction):
                 self.statements.append((text, instruction.line))
@@ -143,12 +143,12 @@ class Emitter:
     def _written(self, instruction: Instruction) -> list[str]:
         """The statements of an instruction."""
         function, plan = instruction.function, self.plan
-        inputs = [self._name(var) for var in instruction.inputs]
-        if isinstance(function, Call):
-            return self._call(instruction, inputs)
-        if function.several:
-            value = function.source(inputs, lambda value: self.constant(value, type(value).__name__.lower()))
-            return self._unpacked(instruction, value, inputs)
+        if isinstance(function, Assign) and instruction.inputs[0] in plan.constants:
+            inputs = ["", self._name(instruction.inputs[1])]
+        else:
+            inputs = [self._name(var) for var in instruction.inputs]
+        if not (function.view or isinstance(function, WRITES)):
+            return self._called_with(instruction, inputs)
         var = instruction.output
         if var in plan.targets:
             into = self._name(plan.targets[var])
@@ -228,10 +228,19 @@ class Emitter:
     def _copied(self, instruction: Instruction, i: int, value: str, into: str) -> list[str]:
         """The statement that copies input i, which has the name `value`, into `into`, if it does not lie there."""
         buffers = self.plan.buffers
+        if not value:  # a constant of one number
+            value = self._filled(instruction.inputs[i])
         there = buffers.get(instruction.inputs[i])
         if value == into or (there is not None and there == buffers.get(instruction.output)):
             return []
         return [f"{into}[...] = {value}"]
+
+    def _filled(self, var: Var) -> str:
+        """A constant to be copied: its number, if it has but one."""
+        array = self.plan.constants[var]
+        if array.size and not any(array.strides):
+            return self._number(array[(0,) * array.ndim])
+        return self._name(var)
 
     def _new(self, instruction: Instruction, inputs: list[str]) -> str:
         """The expression of a result in memory of its own, or of a view."""
@@ -259,7 +268,8 @@ class Emitter:
             value = self._spelled(function.value)
             return f"{self.constant(np.full, 'full')}({function.shape}, {value}, {self._dtype(function.dtype)})"
         if isinstance(function, Assign):
-            return f"{self.constant(assigned, 'assigned')}({inputs[0]}, {self._spelled(function.key_)}, {inputs[1]})"
+            base = inputs[0] or self._name(instruction.inputs[0])
+            return f"{self.constant(assigned, 'assigned')}({base}, {self._spelled(function.key_)}, {inputs[1]})"
         return self._view(function, var, inputs)
 
     def _view(self, function, var: Var, inputs: list[str]) -> str:
@@ -290,37 +300,33 @@ class Emitter:
             self.names[name] = function.ufunc.reduce
         return f"{name}({', '.join([array, str(axis), *options])})"
 
-    def _call(self, instruction: Instruction, inputs: list[str]) -> list[str]:
-        """A call of a function of which nothing is known, its arguments spelled out."""
+    def _called_with(self, instruction: Instruction, inputs: list[str]) -> list[str]:
+        """A call of a function of which nothing is known: of a `Call`, with its arguments spelled out."""
         function = instruction.function
-        args = [self._spelled(item, inputs) for item in function.args]
-        args += [
-            f"{key}={self._spelled(item, inputs)}"
-            if key.isidentifier()
-            else f"**{{{key!r}: {self._spelled(item, inputs)}}}"
-            for key, item in function.kwargs.items()
-        ]
-        name = _identifier(getattr(function.function, "__name__", type(function.function).__name__))
-        if name == "compute":
-            name = _identifier(type(getattr(function.function, "__self__", None)).__name__)
-        return self._unpacked(instruction, f"{self.constant(function.function, name)}({', '.join(args)})", inputs)
-
-    def _unpacked(self, instruction: Instruction, value: str, inputs: list[str]) -> list[str]:
-        """The statements that name what `value`, a call of which nothing is known, gives."""
+        if isinstance(function, Call):
+            args = [self._spelled(item, inputs) for item in function.args]
+            args += [
+                f"{key}={self._spelled(item, inputs)}"
+                if key.isidentifier()
+                else f"**{{{key!r}: {self._spelled(item, inputs)}}}"
+                for key, item in function.kwargs.items()
+            ]
+            value = f"{self.constant(function.function, _title(function.function))}({', '.join(args)})"
+        else:
+            inner = getattr(function, "make", getattr(function, "function", function))  # of a Draw, of an Effect
+            value = f"{self.constant(inner, _title(inner))}({', '.join(inputs)})"
         if not instruction.outputs:
             return [value]
-        outputs = ", ".join([self._name(var) for var in instruction.outputs])
+        names = [self._name(var) for var in instruction.outputs]
         shapes = "  # " + ", ".join([f"{var.dtype}{list(var.shape)}" for var in instruction.outputs])
-        if not instruction.function.several:
-            handed_back = instruction.output in self.plan.in_new
-            value = f"own({', '.join([value, *inputs])})" if handed_back else f"asarray({value})"
-            return [f"{outputs} = {value}{shapes}"]
-        lines = [f"{outputs}{',' if len(instruction.outputs) == 1 else ''} = {value}{shapes}"]
-        for var in instruction.outputs:
-            name = self._name(var)
-            handed_back = var in self.plan.in_new
-            lines.append(f"{name} = " + (f"own({', '.join([name, *inputs])})" if handed_back else f"asarray({name})"))
-        return lines
+
+        def checked(var: Var, value: str) -> str:
+            return f"own({', '.join([value, *inputs])})" if var in self.plan.in_new else f"asarray({value})"
+
+        if not function.several:
+            return [f"{names[0]} = {checked(instruction.output, value)}{shapes}"]
+        lines = [f"{', '.join(names)}{',' if len(names) == 1 else ''} = {value}{shapes}"]
+        return lines + [f"{name} = {checked(var, name)}" for name, var in zip(names, instruction.outputs)]
 
     # Words
 
@@ -368,7 +374,7 @@ class Emitter:
         views = [
             (instruction.output, instruction.inputs[0], instruction.function)
             for instruction in plan.program
-            if instruction.outputs[0] in plan.views
+            if any(var in plan.views for var in instruction.outputs)
         ]
 
         def new_arena() -> tuple:
@@ -449,6 +455,12 @@ def _key(key) -> str:
         return str(int(each))
 
     return ", ".join(map(part, keys)) + ("," if isinstance(key, tuple) and len(keys) == 1 else "")
+
+
+def _title(function) -> str:
+    """A name for a function: that of its op, if it is the `compute` of one."""
+    name = getattr(function, "__name__", type(function).__name__)
+    return _identifier(type(function.__self__).__name__ if name == "compute" else name.replace("<lambda>", "drawn"))
 
 
 def _identifier(text: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .functions import Assign, Call, Cast, Copy, Draw, Full, Function, Fused, Index, Matmul, Reduce, Ufunc, Where
+from .functions import Assign, Cast, Copy, Full, Function, Fused, Index, Matmul, Reduce, Ufunc, Where
 from .ir import Constant, Input, Instruction, Program, Var
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
@@ -44,7 +44,7 @@ class Plan:
         program: with its groups written out, and with copies where memory would be shared that must not be.
         buffers: of each array that an instruction writes into scratch, its place there.
         views: arrays that are views of scratch, each with the array that it is a view of.  They are made once.
-        constants: arrays that no call changes, views of such included.
+        constants: arrays that no call changes, views of such included; one number may be repeated by strides of zero.
         targets: arrays that are written into the memory of an input straight away.
         copied: for outputs that go into the memory of an input at the end, that input.
         in_new: results that lie in memory which is new at each call.
@@ -239,8 +239,8 @@ def _layouts(made: Plan) -> dict[Var, np.ndarray]:
     for instruction in made.program:
         function = instruction.function
         constants.update((var, var.array) for var in instruction.inputs if isinstance(var, Constant))
-        if isinstance(function, (Call, Draw)) or function.several:
-            continue
+        if not (function.view or isinstance(function, WRITES)):
+            continue  # it gives memory of its own
         var = instruction.output
         base = instruction.inputs[0] if instruction.inputs else None
         if function.view and base in constants:
@@ -252,7 +252,7 @@ def _layouts(made: Plan) -> dict[Var, np.ndarray]:
             else:
                 _lay(made, layouts, var, tuple(range(var.ndim)))
         elif isinstance(function, Full) and var not in made.in_new and var not in made.targets:
-            constants[var] = function()
+            constants[var] = np.broadcast_to(np.asarray(function.value, function.dtype), function.shape)
         elif not function.view and var not in made.in_new and var not in made.targets:
             _lay(made, layouts, var, _axes(instruction, layouts))
     constants.update((var, var.array) for var in made.program.outputs if isinstance(var, Constant))
