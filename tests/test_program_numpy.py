@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from needle.program import blocks, pool
 from needle.program.compile import compile_program
 from needle.program.functions import (
     Assign,
@@ -355,3 +356,98 @@ def test_where_by_bits(dtype, handed_back):
     for found, expected in zip(compiled.run(*b.arrays), interpret(b.program(*results), b.arrays)):
         np.testing.assert_array_equal(found, expected)
         np.testing.assert_array_equal(np.signbit(found.real), np.signbit(expected.real))
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Groups in blocks of rows
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Blocks and threads for groups of any size."""
+    monkeypatch.setattr(blocks, "CACHE", 3000)
+    monkeypatch.setattr(blocks, "LEAST", 0)
+    monkeypatch.setattr(blocks, "WORTH_THREADS", 0)
+    monkeypatch.setattr(pool, "WORKERS", 3)
+
+
+def _softmax(b):
+    top = b(Reduce(np.maximum, (1,), True), b[0])
+    e = b(Ufunc(np.exp), b(Ufunc(np.subtract), b[0], top))
+    return [b(Ufunc(np.divide), e, b(Reduce(np.add, (1,), True), e)), top]
+
+
+def _sums(b):
+    y = b(Ufunc(np.tanh), b[0])
+    total = b(Reduce(np.add, (0, 1)), y)
+    mean = b(Ufunc(np.divide), total, b.constant(np.float64(37 * 23)))
+    return [y, b(Reduce(np.add, (0,)), y), b(Reduce(np.add, (0,), True), y), mean, b(Reduce(np.maximum, (0, 1)), y)]
+
+
+def _broadcast(b):
+    row = b(Ufunc(np.exp), b[1])  # not along the rows: before the loop
+    column = b(BroadcastTo((37, 23)), b(Reshape((37, 1)), b(Reduce(np.add, (1,)), b[0])))
+    big = b(Ufunc(np.greater), b(Ufunc(np.add), b[0], row), column)
+    filled = b(Full((37, 23), F8, 3))
+    return [b(Where(), big, filled, b[0]), big, b(Cast(F4), b(Ufunc(np.multiply), b[0], b.constant(np.ones((37, 1)))))]
+
+
+def _nothing_between(b):
+    return [b(Ufunc(np.negative), b[0])]
+
+
+@pytest.mark.parametrize("write", [_softmax, _sums, _broadcast, _nothing_between])
+@pytest.mark.parametrize("handed_back", [False, True])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_group_in_blocks(small_blocks, write, handed_back, turned):
+    x = np.random.default_rng(0).standard_normal((37, 23))
+    inner = Builder(x=x, row=np.arange(23.0) / 50)
+    body = inner.program(*write(inner))
+    b = Builder(x=x.T if turned else x, row=inner.arrays[1])
+    results = b(Fused(body), b(Transpose((1, 0)), b[0]) if turned else b[0], b[1])
+    if not handed_back:
+        results = [b(Reduce(np.logical_and, (0,)), y) if y.dtype == bool else b(Ufunc(np.negative), y) for y in results]
+    compiled = check(b.program(*results), b.arrays, calls=8)
+    assert "rows(" in compiled.source
+
+
+@pytest.mark.parametrize("shape", [(1, 700), (1, 5, 100), (700,), (2, 350)])
+def test_the_first_axis_longer_than_one_is_cut(small_blocks, shape):
+    inner = Builder(x=np.random.default_rng(0).standard_normal(shape))
+    y = inner(Ufunc(np.tanh), inner(Ufunc(np.exp), inner[0]))
+    b = Builder(x=inner.arrays[0])
+    compiled = check(b.program(*b(Fused(inner.program(y)), b[0])), b.arrays)
+    assert "rows(" in compiled.source
+
+
+def test_states_are_written_in_place_block_by_block(small_blocks):
+    kinds = {"m": np.ones((40, 9)), "v": np.arange(360.0).reshape(40, 9), "g": np.full((40, 9), 2.0)}
+    inner = Builder(**kinds)
+    m = inner(Ufunc(np.add), inner(Ufunc(np.multiply), inner[0], inner.constant(np.float64(0.9))), inner[2])
+    v = inner(Ufunc(np.add), inner[1], inner(Ufunc(np.square), inner[2]))
+    step = inner(Ufunc(np.divide), m, inner(Ufunc(np.add), inner(Ufunc(np.sqrt), v), inner[0]))
+    b = Builder(**kinds)
+    results = b(Fused(inner.program(m, v, step)), *b.inputs)
+    compiled = check(b.program(*results, in_place={0: b[0], 1: b[1]}), b.arrays)
+    assert "m[...]" not in compiled.source
+
+
+def test_a_group_takes_the_place_of_what_is_not_read_again(small_blocks):
+    inner = Builder(x=np.ones((40, 9)))
+    body = inner.program(inner(Ufunc(np.exp), inner(Ufunc(np.negative), inner[0])))
+    b = Builder(x=np.ones((40, 9)))
+    y = b(Ufunc(np.tanh), b[0])
+    (z,) = b(Fused(body), y)
+    compiled = check(b.program(b(Reduce(np.add, (0, 1)), z)), b.arrays)
+    assert compiled.report.scratch == 40 * 9 * 8
+
+
+def test_an_error_in_a_block_reaches_the_caller_in_the_callers_errstate(small_blocks):
+    inner = Builder(x=np.ones((40, 9)))
+    body = inner.program(inner(Ufunc(np.sqrt), inner(Ufunc(np.negative), inner[0])))
+    b = Builder(x=np.ones((40, 9)))
+    compiled = compile_program(b.program(*b(Fused(body), b[0])), "numpy")
+    with np.errstate(invalid="raise"), pytest.raises(FloatingPointError):
+        compiled.run(*b.arrays)
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(compiled.run(*b.arrays)[0]).all()

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .blocks import Blocks
 from .functions import (
     Assign,
     BroadcastTo,
@@ -31,8 +32,8 @@ from .functions import (
     Ufunc,
     Where,
 )
-from .ir import Instruction, Var
-from .plan import ALIGNMENT, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, shown
+from .ir import Instruction, Program, Var
+from .plan import ALIGNMENT, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
 
 _HEAD = """
     try:
@@ -47,12 +48,14 @@ class Emitter:
 
     Attributes:
         source: the function `program`.
+        inner: the functions that run one block of a group.
         statements: (text, user's line) of each statement, in order.
         names: the objects that the source refers to.
     """
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
+    def __init__(self, plan: Plan, name: str = "program"):
+        self.plan, self.name = plan, name
+        self.inner: list[Emitter] = []
         self.names: dict[str, Any] = {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
         self.statements: list[tuple[str, str]] = []
         self._called: dict[Var, str] = {}
@@ -61,11 +64,12 @@ class Emitter:
         self._objects: dict[int, str] = {}
         self._buffers: dict[Buffer, str] = {}
         self._reductions: dict[np.ufunc, str] = {}
-        self._taken = set(keyword.kwlist) | {"arena", "arenas", "new_arena", "program", "times", *self.names}
+        self._taken = set(keyword.kwlist) | {"arena", "arenas", "new_arena", name, "times", *self.names}
         self._inputs = [self._input(var) for var in plan.program.inputs]
         self._body()
         self.names |= {"arenas": [], "new_arena": self._new_arena()}
-        self.source = self._source(timed=False)
+        inside = [inner.source for inner in {inner.name: inner for inner in reversed(self.inner)}.values()]
+        self.source: str = "\n\n".join([*reversed(inside), self._source(timed=False)])
 
     # Names
 
@@ -147,6 +151,8 @@ class Emitter:
             inputs = ["", self._name(instruction.inputs[1])]
         else:
             inputs = [self._name(var) for var in instruction.inputs]
+        if isinstance(function, Blocks):
+            return self._in_blocks(instruction, inputs)
         if not (function.view or isinstance(function, WRITES)):
             return self._called_with(instruction, inputs)
         var = instruction.output
@@ -328,6 +334,40 @@ class Emitter:
         lines = [f"{', '.join(names)}{',' if len(names) == 1 else ''} = {value}{shapes}"]
         return lines + [f"{name} = {checked(var, name)}" for name, var in zip(names, instruction.outputs)]
 
+    def _in_blocks(self, instruction: Instruction, inputs: list[str]) -> list[str]:
+        """The call of a function that runs a group block by block."""
+        function, plan = instruction.function, self.plan
+        over, into, lines, names = {}, [], [], []
+        for i, var in enumerate(instruction.outputs):
+            target, buffer = plan.targets.get(var), plan.buffers.get(var)
+            for j in function.overwritable(i):
+                same = instruction.inputs[j]
+                if same is target or (buffer is not None and plan.buffers.get(same) == buffer):
+                    over[i] = j
+            if i in over:
+                names.append(inputs[over[i]])
+                continue
+            if target is not None:
+                into.append(self._name(target))
+            elif buffer is not None:
+                into.append(self._buffer(buffer))
+            else:
+                lines.append(f"{self._name(var)} = {self._empty()}({var.shape}, {self._dtype(var.dtype)})")
+                into.append(self._name(var))
+            names.append(into[-1])
+        name = self._unused("rows")
+        self.names[name] = function.runner(over, lambda program: self._inner(program, name))
+        lines.append(f"{name}({', '.join([*inputs, *into])})")
+        for var, place in zip(instruction.outputs, names):
+            if place != self._name(var):
+                lines.append(f"{self._name(var)} = {place}  # {var.dtype}{list(var.shape)}")
+        return lines
+
+    def _inner(self, program: Program, name: str) -> Callable:
+        inner = Emitter(plan(program), name)
+        self.inner.append(inner)
+        return inner.function()
+
     # Words
 
     def _ufunc(self, ufunc: np.ufunc) -> str:
@@ -389,7 +429,7 @@ class Emitter:
 
     def _source(self, timed: bool) -> str:
         program = self.plan.program
-        lines = [f"def program({', '.join([*self._inputs, *(['times'] if timed else [])])}):"]
+        lines = [f"def {self.name}({', '.join([*self._inputs, *(['times'] if timed else [])])}):"]
         lines += [f"    # {name}: {var.dtype}{list(var.shape)}" for name, var in zip(self._inputs, program.inputs)]
         if arrays := self._arrays():
             lines += _HEAD.format("".join(f"{name}, " for name in arrays)).strip("\n").split("\n")
@@ -413,7 +453,7 @@ class Emitter:
     def function(self, timed: bool = False) -> Callable:
         """The function; if `timed`, it takes a list more, and appends the time before and after each statement."""
         exec(compile(self._source(timed), "<a program of needle>", "exec"), self.names)
-        return self.names.pop("program")
+        return self.names.pop(self.name)
 
 
 def own(array, *inputs) -> np.ndarray:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .blocks import Blocks, in_blocks
 from .functions import Assign, Cast, Copy, Full, Function, Fused, Index, Matmul, Reduce, Ufunc, Where
 from .ir import Constant, Input, Instruction, Program, Var
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 FEW = 256  # elements: fewer are done as fast by NumPy's own `where`
-WRITES = (Ufunc, Cast, Where, Copy, Reduce, Matmul, Assign, Full)  # what can be told where to write its result
+WRITES = (Ufunc, Cast, Where, Copy, Reduce, Matmul, Assign, Full, Blocks)  # what can be told where to write its result
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def expanded(program: Program) -> Program:
 
 def plan(program: Program) -> Plan:
     """Decide where each array of a program lies."""
-    program = _kept_apart(expanded(program))
+    program = _kept_apart(expanded(in_blocks(program)))
     made = Plan(program)
     memory = memories(program)
     _choose_targets(made, memory, last_reads(program, memory))
@@ -200,8 +201,11 @@ def is_zero(var: Var) -> bool:
     return isinstance(var, Constant) and var.ndim == 0 and not any(var.array.tobytes())
 
 
-def overwritable(instruction: Instruction) -> tuple[Var, ...]:
-    """The operands in whose memory the result may be written while it is computed."""
+def overwritable(instruction: Instruction, var: Var) -> tuple[Var, ...]:
+    """The operands in whose memory the result `var` may be written while it is computed."""
+    if isinstance(instruction.function, Blocks):
+        numbers = instruction.function.overwritable(instruction.outputs.index(var))
+        return tuple([instruction.inputs[j] for j in numbers])
     if isinstance(instruction.function, Where):
         return () if is_of_bits(instruction) else instruction.inputs[2:]
     if isinstance(instruction.function, Assign):
@@ -221,7 +225,7 @@ def _choose_targets(made: Plan, memory, last: dict[Var, int]) -> None:
         if var.source is not None and sharing == 1 and (var.shape, var.dtype) == (target.shape, target.dtype):
             at, read = places[var.source], last.get(target, -1)
             reading = [each for each in var.source.inputs if target in memory[each]]
-            over = overwritable(var.source)
+            over = overwritable(var.source, var)
             may_overlap = all(each is target for each in reading) and (len(reading) == 1 or var.source.inputs == over)
             if isinstance(var.source.function, WRITES) and (
                 read < at or (read == at and target in over and may_overlap)
@@ -241,6 +245,11 @@ def _layouts(made: Plan) -> dict[Var, np.ndarray]:
         constants.update((var, var.array) for var in instruction.inputs if isinstance(var, Constant))
         if not (function.view or isinstance(function, WRITES)):
             continue  # it gives memory of its own
+        if isinstance(function, Blocks):
+            for var in instruction.outputs:
+                if var not in made.in_new and var not in made.targets:
+                    _lay(made, layouts, var, tuple(range(var.ndim)))
+            continue
         var = instruction.output
         base = instruction.inputs[0] if instruction.inputs else None
         if function.view and base in constants:
@@ -295,7 +304,7 @@ def _place(made: Plan, layouts: dict[Var, np.ndarray], memory: dict[Var, frozens
     for i, instruction in enumerate(made.program):
         for var in instruction.outputs:
             if var in made.buffers:
-                over = _overwritten(instruction, i, made, memory, slots)
+                over = _overwritten(instruction, var, i, made, memory, slots)
                 slots[var] = scratch.take(var.nbytes) if over is None else slots.pop(over)
                 made.buffers[var] = replace(made.buffers[var], offset=slots[var][0])
                 made.unshared += var.nbytes
@@ -315,17 +324,17 @@ def bits_of(dtype: np.dtype) -> np.dtype:
     return np.dtype(f"i{dtype.itemsize}")
 
 
-def _overwritten(instruction: Instruction, i: int, made: Plan, memory, slots) -> Var | None:
+def _overwritten(instruction: Instruction, var: Var, i: int, made: Plan, memory, slots) -> Var | None:
     """The operand whose place the result can take."""
-    buffer = made.buffers[instruction.output]
-    for operand in overwritable(instruction):
+    buffer = made.buffers[var]
+    for operand in overwritable(instruction, var):
         beside = [each for each in instruction.inputs if operand in memory[each]]
         if (
             operand in slots
             and made.last[operand] == i
             and replace(made.buffers[operand], offset=-1) == buffer
             and all(each is operand for each in beside)
-            and (len(beside) == 1 or instruction.inputs == overwritable(instruction))
+            and (len(beside) == 1 or instruction.inputs == overwritable(instruction, var))
         ):
             return operand
     return None
