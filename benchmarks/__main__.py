@@ -6,11 +6,11 @@ import pathlib
 import sys
 import traceback
 
-from benchmarks import function_overhead, machine, race, report
-from benchmarks.fresh import cold_start, long_chain, peak_memory
+from benchmarks import compiled, function_overhead, machine, race, report
+from benchmarks.fresh import cold_start, first_call, long_chain, peak_memory
 from benchmarks.tasks import TASKS
 
-FIGURES = (cold_start, long_chain, peak_memory, function_overhead)
+FIGURES = (cold_start, first_call, long_chain, peak_memory, function_overhead)
 PEERS = ("torch", "autograd", "jax", "numpy")
 
 
@@ -27,19 +27,20 @@ def main():
     for task in (task for task in TASKS if wanted(task.name, options)):
         print(f"{task.name}: {task.summary} …", file=sys.stderr)
         try:
-            results.append((task, race.run(task, options.peers, options.rounds)))
+            results.append((task, race.run(task, options.peers, options.rounds, options.skip)))
         except Exception:
             failed.append(task.name)
             traceback.print_exc()
     for module in (module for module in FIGURES if wanted(module.NAME, options)):
         print(f"{module.NAME}: {module.SUMMARY} …", file=sys.stderr)
-        contenders = [n for n in module.CONTENDERS if n in ("needle", *options.peers) and race.importable(n)]
+        contenders = [name for name in module.CONTENDERS if race.takes_part(name, options.peers, options.skip)]
         try:
             figures.extend(module.measure(contenders, options.rounds))
         except Exception:
             failed.append(module.NAME)
             traceback.print_exc()
 
+    figures += compiled.figures(results)
     line = machine.describe()
     print(f"\n{line}\n")
     if results:
@@ -59,6 +60,7 @@ def parse():
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split(": ")[1])
     parser.add_argument("--only", action="append", metavar="TASK", choices=names, help=f"one of: {', '.join(names)}")
     parser.add_argument("--peers", type=peers, default=PEERS, help="comma-separated; by default " + ",".join(PEERS))
+    parser.add_argument("--skip", action="append", default=[], metavar="NAME", help="a contender: torch.compile, say")
     parser.add_argument("--rounds", type=int, default=15, help="how often each contender has its turn (15)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write all figures there as well")
     return parser.parse_args()

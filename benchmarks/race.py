@@ -2,12 +2,18 @@
 
 import gc
 import importlib.util
+import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+
+# Who may be missing from a race, and how many seconds its first steps may take: compilers that fail, or take minutes
+PATIENCE = {"torch.compile": 60}
 
 
 @dataclass(frozen=True)
@@ -46,17 +52,55 @@ class Disagreement(Exception):
     """Two contenders of a task do not compute the same thing."""
 
 
-def run(task, peers=None, rounds=15):
+class OutOfTime(BaseException):
+    """A contender has not come to its first result in time.  No Exception: compilers catch these and try once more."""
+
+
+def run(task, peers=None, rounds=15, skip=()):
     """Check and time `task`: the seconds that each contender takes for a step, one figure a round."""
     gc.collect()
     inputs = task.inputs()
-    steps = {
-        name: build(inputs)
-        for name, build in task.contenders.items()
-        if (peers is None or package(name) in ("needle", *peers)) and importable(package(name))
-    }
-    check_agreement(task, steps)
+    steps, results = {}, {}
+    for name, build in task.contenders.items():
+        if not takes_part(name, peers, skip):
+            continue
+        try:
+            with time_limit(PATIENCE.get(name)):
+                steps[name] = build(inputs)
+                results[name] = [as_arrays(steps[name]()) for _ in range(task.checked_steps)]
+        except (Exception, OutOfTime) as error:
+            if name not in PATIENCE:
+                raise
+            steps.pop(name, None)
+            reason = str(error).strip().partition("\n")[0]
+            print(f"{task.name}: {name} is missing ({type(error).__name__}: {reason:.160})", file=sys.stderr)
+    check_agreement(task, results)
     return round_robin(steps, rounds)
+
+
+@contextmanager
+def time_limit(seconds):
+    """A block that raises OutOfTime after so many seconds; None for a block that takes its time."""
+    if seconds is None or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number, frame):
+        raise OutOfTime(f"no result within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def takes_part(contender, peers=None, skip=()):
+    """Whether a contender is wanted, and its package there."""
+    wanted = peers is None or package(contender) in ("needle", *peers)
+    return wanted and contender not in skip and importable(package(contender))
 
 
 def package(contender):
@@ -67,10 +111,9 @@ def importable(name):
     return importlib.util.find_spec(name) is not None
 
 
-def check_agreement(task, steps):
-    """Raise Disagreement unless the first steps of all contenders give the same numbers."""
-    compared = {name: step for name, step in steps.items() if name not in task.unlike}
-    results = {name: [as_arrays(step()) for _ in range(task.checked_steps)] for name, step in compared.items()}
+def check_agreement(task, results):
+    """Raise Disagreement unless the first steps of all contenders, as arrays, give the same numbers."""
+    results = {name: found for name, found in results.items() if name not in task.unlike}
     reference = "torch" if "torch" in results else next(iter(results))
     for name, found in results.items():
         error = relative_error(found, results[reference])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.race import Reach, Task
+from benchmarks.tasks.compiled import as_it_is, with_jit
 
 LENGTH = 50
 
@@ -19,7 +20,7 @@ def chain(x):
     return y.sum()
 
 
-def needle(inputs):
+def needle(inputs, jit=as_it_is):
     import needle as ndl
 
     x = ndl.Tensor(inputs["x"])
@@ -29,7 +30,7 @@ def needle(inputs):
         y.backward()
         return y, x.grad
 
-    return step
+    return jit(step)
 
 
 def torch(inputs):
@@ -40,6 +41,21 @@ def torch(inputs):
     def step():
         x.grad = None
         y = chain(x)
+        y.backward()
+        return y, x.grad
+
+    return step
+
+
+def torch_compile(inputs):
+    import torch
+
+    x = torch.tensor(inputs["x"], requires_grad=True)
+    function = torch.compile(chain)
+
+    def step():
+        x.grad = None
+        y = function(x)
         y.backward()
         return y, x.grad
 
@@ -80,6 +96,18 @@ TASK = Task(
     name="chain",
     summary="50 × (y·1.01 + x), n = 10, forward + backward",
     inputs=inputs,
-    contenders={"needle": needle, "torch": torch, "autograd": autograd, "jax.jit": jax, "numpy": numpy},
-    reaches=(Reach("needle", "torch", 0.70), Reach("needle", "autograd", 0.35)),
+    contenders={
+        "needle": needle,
+        **with_jit(needle),
+        "torch": torch,
+        "torch.compile": torch_compile,
+        "autograd": autograd,
+        "jax.jit": jax,
+        "numpy": numpy,
+    },
+    reaches=(
+        Reach("needle", "torch", 0.70),
+        Reach("needle", "autograd", 0.35),
+        Reach("needle.jit", "torch", 0.02),
+    ),
 )

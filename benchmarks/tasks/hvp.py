@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.race import Reach, Task
+from benchmarks.tasks.compiled import as_it_is, with_jit
 from benchmarks.tasks.weights import random_weights
 
 SHAPES = [(2, 100), (100,), (100, 100), (100,), (100, 100), (100,), (100, 1), (1,)]
@@ -25,7 +26,7 @@ def net(weights, x, tanh):
     return tanh(tanh(tanh(x @ W1 + b1) @ W2 + b2) @ W3 + b3) @ W4 + b4
 
 
-def needle(inputs):
+def needle(inputs, jit=as_it_is):
     import needle as ndl
 
     x, y = ndl.Tensor(inputs["x"], requires_grad=False), ndl.Tensor(inputs["y"], requires_grad=False)
@@ -33,8 +34,8 @@ def needle(inputs):
     def loss(weights):
         return ((net(weights, x, ndl.tanh) - y) ** 2).mean()
 
-    weights, direction = inputs["weights"], inputs["direction"]
-    return lambda: tuple(ndl.hvp(loss, (weights,), (direction,))[1])
+    function = jit(lambda weights, direction: ndl.hvp(loss, (weights,), (direction,))[1])
+    return lambda: tuple(function(inputs["weights"], inputs["direction"]))
 
 
 def torch(inputs):
@@ -66,6 +67,20 @@ def torch_func(inputs):
     return lambda: tuple(torch.func.jvp(torch.func.grad(loss), (weights,), (direction,))[1])
 
 
+def torch_compile(inputs):
+    """Forward over reverse, compiled as a whole."""
+    import torch
+
+    x, y = torch.tensor(inputs["x"]), torch.tensor(inputs["y"])
+    weights, direction = ([torch.tensor(weight) for weight in inputs[name]] for name in ("weights", "direction"))
+
+    def loss(weights):
+        return ((net(weights, x, torch.tanh) - y) ** 2).mean()
+
+    function = torch.compile(lambda weights, v: torch.func.jvp(torch.func.grad(loss), (weights,), (v,))[1])
+    return lambda: tuple(function(weights, direction))
+
+
 def autograd(inputs):
     import autograd
     import autograd.numpy as anp
@@ -95,6 +110,17 @@ TASK = Task(
     name="hvp",
     summary=f"Hessian-vector product, 2-100-100-100-1 net, {POINTS} points",
     inputs=inputs,
-    contenders={"needle": needle, "torch": torch, "torch.func": torch_func, "autograd": autograd, "jax.jit": jax},
-    reaches=(Reach("needle", "torch", 0.8),),
+    contenders={
+        "needle": needle,
+        **with_jit(needle),
+        "torch": torch,
+        "torch.func": torch_func,
+        "torch.compile": torch_compile,
+        "autograd": autograd,
+        "jax.jit": jax,
+    },
+    reaches=(
+        Reach("needle", "torch", 0.8),
+        Reach("needle.jit", "torch", 0.42),
+    ),
 )

@@ -3,7 +3,8 @@
 import numpy as np
 
 from benchmarks.race import Reach, Task
-from benchmarks.tasks.training import jax_cross_entropy, jax_sgd, jax_step, needle_step, torch_step
+from benchmarks.tasks.compiled import as_it_is, with_jit
+from benchmarks.tasks.training import jax_cross_entropy, jax_sgd, jax_step, needle_step, torch_compile_step, torch_step
 from benchmarks.tasks.weights import random_weights, set_needle_weights, set_torch_weights
 
 BATCH = 100
@@ -18,20 +19,24 @@ def inputs():
     }
 
 
-def needle(inputs):
+def needle(inputs, jit=as_it_is):
     import needle as ndl
 
     model = ndl.nn.Sequential(ndl.nn.Linear(784, 100), ndl.nn.ReLU(), ndl.nn.Linear(100, 10))
     set_needle_weights(model, inputs["weights"])
-    return needle_step(model, ndl.optim.SGD(model.parameters(), lr=LEARNING_RATE), inputs["batch"])
+    return jit(needle_step(model, ndl.optim.SGD(model.parameters(), lr=LEARNING_RATE), inputs["batch"]))
 
 
-def torch(inputs):
+def torch(inputs, wrap=torch_step):
     import torch
 
     model = torch.nn.Sequential(torch.nn.Linear(784, 100), torch.nn.ReLU(), torch.nn.Linear(100, 10))
     set_torch_weights(model, inputs["weights"])
-    return torch_step(model, torch.optim.SGD(model.parameters(), lr=LEARNING_RATE), inputs["batch"])
+    return wrap(model, torch.optim.SGD(model.parameters(), lr=LEARNING_RATE), inputs["batch"])
+
+
+def torch_compile(inputs):
+    return torch(inputs, torch_compile_step)
 
 
 def autograd(inputs):
@@ -107,8 +112,19 @@ TASK = Task(
     name="mlp",
     summary="784-100-10, batch 100: loss, backward, SGD step",
     inputs=inputs,
-    contenders={"needle": needle, "torch": torch, "autograd": autograd, "jax.jit": jax, "numpy": numpy},
-    reaches=(Reach("needle", "torch", 0.80),),
+    contenders={
+        "needle": needle,
+        **with_jit(needle),
+        "torch": torch,
+        "torch.compile": torch_compile,
+        "autograd": autograd,
+        "jax.jit": jax,
+        "numpy": numpy,
+    },
+    reaches=(
+        Reach("needle", "torch", 0.80),
+        Reach("needle.jit", "torch", 0.50),
+    ),
     checked_steps=4,
     tolerance=1e-3,
 )

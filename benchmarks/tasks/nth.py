@@ -3,6 +3,7 @@
 import numpy as np
 
 from benchmarks.race import Reach, Task
+from benchmarks.tasks.compiled import as_it_is, with_jit
 
 POINTS, ORDER = 1000, 6
 
@@ -11,15 +12,15 @@ def inputs():
     return {"x": np.linspace(-3.0, 3.0, POINTS)}
 
 
-def needle(inputs, order=ORDER):
+def needle(inputs, jit=as_it_is, order=ORDER):
     import needle as ndl
 
-    function, x = ndl.nth_derivative(ndl.tanh, order), inputs["x"]
+    function, x = jit(ndl.nth_derivative(ndl.tanh, order)), inputs["x"]
     return lambda: function(x)
 
 
 def needle_twice(inputs):
-    return needle(inputs, 2 * ORDER)
+    return needle(inputs, order=2 * ORDER)
 
 
 def needle_nested(inputs):
@@ -51,6 +52,19 @@ def torch(inputs):
     return step
 
 
+def torch_compile(inputs):
+    import torch
+
+    def derivative(function):
+        return torch.func.grad(lambda x: function(x).sum())
+
+    function, x = torch.tanh, torch.tensor(inputs["x"])
+    for _ in range(ORDER):
+        function = derivative(function)
+    compiled = torch.compile(function)
+    return lambda: compiled(x)
+
+
 def jax(inputs):
     import jax
     from jax.experimental.jet import jet
@@ -67,11 +81,17 @@ TASK = Task(
     inputs=inputs,
     contenders={
         "needle": needle,
+        **with_jit(needle),
         "needle.nested": needle_nested,
         "needle.twice": needle_twice,
         "torch": torch,
+        "torch.compile": torch_compile,
         "jax.jit": jax,
     },
-    reaches=(Reach("needle", "torch", 0.5), Reach("needle.twice", "needle", 4.0)),
+    reaches=(
+        Reach("needle", "torch", 0.5),
+        Reach("needle.twice", "needle", 4.0),
+        Reach("needle.jit", "torch", 0.08),
+    ),
     unlike=("needle.twice",),
 )

@@ -3,7 +3,8 @@
 import numpy as np
 
 from benchmarks.race import Reach, Task
-from benchmarks.tasks.training import jax_adam, jax_cross_entropy, jax_step, needle_step, torch_step
+from benchmarks.tasks.compiled import as_it_is, with_jit
+from benchmarks.tasks.training import jax_adam, jax_cross_entropy, jax_step, needle_step, torch_compile_step, torch_step
 from benchmarks.tasks.weights import norm_weights, random_weights, set_needle_weights, set_torch_weights
 
 BATCH = 128
@@ -23,17 +24,17 @@ def inputs():
     return {"batch": batch, "weights": weights}
 
 
-def needle(inputs):
+def needle(inputs, jit=as_it_is):
     import needle as ndl
     from apps.mlp_resnet import MLPResNet
 
     # Dropout draws differently in every library; without it the losses can be compared.
     model = MLPResNet(784, hidden_dim=HIDDEN, num_blocks=BLOCKS, norm=ndl.nn.LayerNorm1d, drop_prob=0.0)
     set_needle_weights(model, inputs["weights"])
-    return needle_step(model, ndl.optim.Adam(model.parameters(), lr=LEARNING_RATE), inputs["batch"])
+    return jit(needle_step(model, ndl.optim.Adam(model.parameters(), lr=LEARNING_RATE), inputs["batch"]))
 
 
-def torch(inputs):
+def torch(inputs, wrap=torch_step):
     import torch
     from torch import nn
 
@@ -63,7 +64,11 @@ def torch(inputs):
         nn.Linear(HIDDEN, 10),
     )
     set_torch_weights(model, inputs["weights"])
-    return torch_step(model, torch.optim.Adam(model.parameters(), lr=LEARNING_RATE), inputs["batch"])
+    return wrap(model, torch.optim.Adam(model.parameters(), lr=LEARNING_RATE), inputs["batch"])
+
+
+def torch_compile(inputs):
+    return torch(inputs, torch_compile_step)
 
 
 def jax(inputs):
@@ -90,8 +95,17 @@ TASK = Task(
     name="resnet",
     summary="MLPResNet 784-128, 3 blocks, LayerNorm, batch 128, Adam step",
     inputs=inputs,
-    contenders={"needle": needle, "torch": torch, "jax.jit": jax},
-    reaches=(Reach("needle", "torch", 1.0),),
+    contenders={
+        "needle": needle,
+        **with_jit(needle),
+        "torch": torch,
+        "torch.compile": torch_compile,
+        "jax.jit": jax,
+    },
+    reaches=(
+        Reach("needle", "torch", 1.0),
+        Reach("needle.jit", "torch", 0.55),
+    ),
     checked_steps=4,
     tolerance=1e-2,  # Adam's first steps divide each gradient by its own size, rounding errors included
 )

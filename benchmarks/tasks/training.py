@@ -34,6 +34,24 @@ def torch_step(model, optimizer, batch):
     return step
 
 
+def torch_compile_step(model, optimizer, batch):
+    """The same step with `torch.compile` for the loss, whose gradient is then compiled too, and for the update."""
+    import torch
+
+    X, y = (torch.from_numpy(array) for array in batch)
+    loss_of = torch.compile(lambda X, y: torch.nn.functional.cross_entropy(model(X), y))
+    update = torch.compile(optimizer.step)
+
+    def step():
+        optimizer.zero_grad()
+        loss = loss_of(X, y)
+        loss.backward()
+        update()
+        return loss
+
+    return step
+
+
 def jax_step(loss, update, weights, batch):
     """The same step as jax.jit wants it: `loss(weights, X, y)` and `update(weights, state, gradient)` are pure."""
     import jax
