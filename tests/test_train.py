@@ -373,7 +373,7 @@ def hides(model):
         (asks, r"number of a traced value was asked for, in .*test_train.py:\d+: "),
         (prints, "it calls print, in .*test_train.py.*debug_print prints at each call"),
         (counts, "it changes what it depends on"),
-        (takes, "it holds an iterator"),
+        (takes, "numbers is an iterator"),
         (draws, "it holds a random generator"),
         (hides, r"the model returns an object \(Output\) into which jit does not look"),
     ],

@@ -60,7 +60,11 @@ class Nest(Recorder):
     def __init__(self) -> None:
         super().__init__(user_line)
         self.watched: dict[Tensor, str] = {}
-        self.root: Any = self  # the outermost of them
+
+    @property
+    def root(self) -> Any:
+        """The outermost of these recorders."""
+        return self
 
     def compute(self, op, arrays):
         if hasattr(op, "record"):
@@ -139,8 +143,12 @@ class Inner(Nest):
     def __init__(self, outer: Nest, name: str):
         super().__init__()
         self.outer, self.name, self.depth = outer, name, outer.depth + 1
-        self.watched, self.root = outer.watched, outer.root
+        self.watched = outer.watched
         self.captured: dict[Var, Input] = {}
+
+    @property
+    def root(self) -> Any:
+        return self.outer.root
 
     def var(self, array) -> Var:
         if isinstance(array, Traced) and array.recorder is not self:
