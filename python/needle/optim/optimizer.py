@@ -161,7 +161,7 @@ class Optimizer:
                 key = state["step"], like.dtype
                 if key not in coefficients:
 
-                    def make(group=group, state=state, like=like):
+                    def make(group=group, state=state, like=np.empty(0, like.dtype)):
                         return _as_arrays(self.coefficients(group, state["step"] + 1), like)
 
                     coefficients[key] = trace.numbers(make)

@@ -325,7 +325,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
                 del inner_args, inner_kwargs
             outputs: list[Var] = []
             results = [_result(session, value, roots, outputs) for value in tree.leaves]
-            tree.leaves = [None] * len(results)
+            tree.forget()
             after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
             if changed := roots.snapshot.changed(_holds_nothing_traced):
                 raise SideEffect(
@@ -352,7 +352,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
             roots.require_numbers(array, at)
     for state in states:
         del state.traced
-    session.active = False
+    session.close()
     alive = [handle_of() for handle_of in unknown.values() if handle_of() is not None]
     hidden = [tensor for tensor in alive if tensor not in roots.tensors]
     capture = Capture(

@@ -96,6 +96,11 @@ class Recorder:
             self._met[id(array)] = self._stand_ins[id(array)][1]()
         return self._met[id(array)]
 
+    def close(self) -> None:
+        """The end of the trace.  What refers to its arrays is let go, since these refer to it."""
+        self.active = False
+        self._stand_ins, self._met = {}, {}
+
     def has_met(self, array: np.ndarray) -> bool:
         """Whether something else was put in the place of `array`."""
         return id(array) in self._met

@@ -36,6 +36,13 @@ class Tree:
             return values[0]
         return self._around(values, lambda part, mine: part.build(mine))
 
+    def forget(self) -> None:
+        """Let go of the leaves; what is left is the structure."""
+        self.leaves = [None] * len(self.leaves)
+        if not self.alone:
+            for part in self._parts:
+                part.leaves = [None] * len(part.leaves)
+
     def inside(self, tensors: list[Tensor], swapped: list[tuple[Tensor, Node]]):
         """The same structure around `tensors`, for a function to compute with.  Modules are the same objects: their
         parameters take the nodes of `tensors`, and `swapped` receives each parameter with the node that it had."""
