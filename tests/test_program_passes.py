@@ -24,7 +24,7 @@ from needle.program.functions import (
     Ufunc,
     Where,
 )
-from needle.program.ir import Constant, Input, Instruction, Program, interpret
+from needle.program.ir import Constant, Input, Instruction, Program, Var, interpret
 from needle.program.passes import aliases, simplify
 from needle.program.passes.selection import Selection
 
@@ -49,7 +49,7 @@ class Writer:
         return var
 
     def __call__(self, function, *inputs):
-        inputs = [var if var in self.values else self.constant(var) for var in inputs]
+        inputs = [var if isinstance(var, Var) else self.constant(var) for var in inputs]
         with np.errstate(all="ignore"):
             value = np.asarray(function(*[self.values[var] for var in inputs]))
         instruction = Instruction(function, inputs, [(value.shape, value.dtype)])
@@ -203,6 +203,9 @@ ROUNDED = {
     "x**4": (lambda w, x: w(u(np.power), x, 4), 2),
     "x**-1": (lambda w, x: w(u(np.power), x, -1), 1),
     "x**0.5": (lambda w, x: w(u(np.power), x, 0.5), 1),
+    "sum along another axis": (lambda w, x: w(Reduce(np.add, (1,)), w(BroadcastTo((7, 3, 5)), x)), 2),
+    "sum of a transpose": (lambda w, x: w(Reduce(np.add, (1,)), w(Transpose((1, 0)), x)), 1),
+    "product with repeated rows": (lambda w, x: w(Matmul(), np.arange(6.0).reshape(2, 3).repeat(4, 0), x), 4),
     "sum of a repeated array": (lambda w, x: w(Reduce(np.add, (0,)), w(BroadcastTo((7, 3, 5)), x)), 1),
     "sum of a repeated array over all": (lambda w, x: w(Reduce(np.add, (0, 1, 2)), w(BroadcastTo((7, 3, 5)), x)), 2),
 }

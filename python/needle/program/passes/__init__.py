@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..functions import Copy
 from ..ir import Constant, Instruction, Program, Var
-from . import algebra, constants, layout, stores, views
+from . import algebra, constants, layout, reductions, stores, views
 from .aliases import aliases
 from .dead import without_dead_code, without_repetition
 from .rewriting import Rule, Walk, copied
@@ -28,6 +28,7 @@ PASSES: dict[str, Callable[[Program], Program]] = {
     "dead code": without_dead_code,
     "writing and reading": _walk(stores.RULES),
     "views": _walk(views.RULES),
+    "reductions": _walk(reductions.RULES),
     "layout": _walk(layout.RULES),
     "constants": _walk(constants.RULES),
     "algebra": _walk(algebra.RULES),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import numpy as np
 
-from ..functions import BroadcastTo, Cast, Copy, Full, Function, Index, Reduce, Reshape, Transpose, Ufunc, Where
+from ..functions import BroadcastTo, Cast, Copy, Full, Function, Index, Reshape, Transpose, Ufunc, Where
 from ..ir import Constant, Instruction, Var
 from .rewriting import Rule, Walk, source, squeezed, uniform
 from .selection import Selection
@@ -152,57 +151,6 @@ def _unrepeated(var: Var) -> Var:
     return var if inner is None else inner.inputs[0]
 
 
-def reduce(walk: Walk, instruction: Instruction) -> Var | None:
-    """Of a repeated array: a sum is a multiple, a maximum is its own.  Over an axis of length 1, nothing happens."""
-    (a,), output = instruction.inputs, instruction.output
-    function: Any = instruction.function
-    if function.initial is not None or a.dtype != output.dtype or not a.size:
-        return None
-    if function.ufunc not in (np.add, np.maximum, np.minimum):
-        return None
-    if function.dtype is not None and a.dtype.kind in "fc":  # the sum has the dtype of what is summed anyway
-        natural = Reduce(function.ufunc, function.axis, function.keepdims)
-        return walk.emit(natural, [a], output.shape, output.dtype)
-    axis = [i for i in function.axis if a.shape[i] != 1]
-    if not axis:
-        return walk.reshaped(a, output.shape)
-    if len(function.axis) == a.ndim and (inner := source(a, Reshape)):
-        (base,) = inner.inputs
-        return _reduced(walk, function, base, list(range(base.ndim)), output)
-    if inner := source(a, Transpose):
-        axes = inner.function.axes
-        left = [axes[i] for i in range(a.ndim) if i not in function.axis]
-        if left == sorted(left):
-            return _reduced(walk, function, inner.inputs[0], sorted(axes[i] for i in function.axis), output)
-    inner = source(a, BroadcastTo)
-    if inner is None:
-        return None
-    (base,) = inner.inputs
-    lengths = (1,) * (a.ndim - base.ndim) + base.shape
-    repeated = [i for i in axis if lengths[i] == 1]
-    factor = Constant(np.asarray(math.prod(a.shape[i] for i in repeated)).astype(a.dtype))
-    if not repeated or not np.isfinite(factor.array):
-        return None
-    left = [i for i in range(a.ndim) if i not in repeated]
-    once = tuple([a.shape[i] for i in left])
-    value = walk.broadcast(walk.reshaped(base, tuple([lengths[i] for i in left])), once)
-    if axis := [left.index(i) for i in axis if i in left]:
-        kept = tuple([n for i, n in enumerate(once) if i not in axis])
-        value = walk.emit(Reduce(function.ufunc, tuple(axis), False, function.dtype), [value], kept, a.dtype)
-    value = walk.reshaped(value, output.shape)
-    if function.ufunc is np.add:
-        value = walk.emit(Ufunc(np.multiply), [value, factor], output.shape, a.dtype)
-    return value
-
-
-def _reduced(walk: Walk, function: Reduce, a: Var, axis: list[int], output: Var) -> Var:
-    """The reduction of `a` over `axis`, in the shape of `output`."""
-    shape = tuple([n for i, n in enumerate(a.shape) if i not in axis])
-    return walk.reshaped(
-        walk.emit(Reduce(function.ufunc, tuple(axis), False, function.dtype), [a], shape, a.dtype), output.shape
-    )
-
-
 RULES: dict[type[Function], list[Rule]] = {
     Copy: [copied_for_nothing],
     Reshape: [reshape],
@@ -212,5 +160,4 @@ RULES: dict[type[Function], list[Rule]] = {
     Ufunc: [operands],
     Cast: [operands],
     Where: [operands],
-    Reduce: [reduce],
 }
