@@ -22,6 +22,7 @@ from .functions import (
     Call,
     Cast,
     Copy,
+    Empty,
     Full,
     Hole,
     Index,
@@ -233,7 +234,9 @@ class Emitter:
 
     def _copied(self, instruction: Instruction, i: int, value: str, into: str) -> list[str]:
         """The statement that copies input i, which has the name `value`, into `into`, if it does not lie there."""
-        buffers = self.plan.buffers
+        buffers, made = self.plan.buffers, instruction.inputs[i].source
+        if made is not None and isinstance(made.function, Empty):
+            return []
         if not value:  # a constant of one number
             value = self._filled(instruction.inputs[i])
         there = buffers.get(instruction.inputs[i])
