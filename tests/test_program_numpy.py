@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from needle.program import blocks, pool
+import needle as ndl
+from needle.program import blocks, jit, pool
 from needle.program.compile import compile_program
 from needle.program.functions import (
     Assign,
@@ -215,7 +216,7 @@ def test_an_elementwise_result_takes_the_place_of_an_operand_that_is_not_read_ag
     for _ in range(10):
         y = b(Ufunc(np.tanh), y)
     compiled = check(b.program(b(Reduce(np.add, (0,)), y)), b.arrays)
-    assert compiled.report.scratch == 64 and compiled.report.unshared == 11 * 64
+    assert compiled.figures.scratch == 64 and compiled.figures.unshared == 11 * 64
 
 
 def test_the_memory_behind_a_view_is_not_overwritten_while_the_view_is_read():
@@ -439,7 +440,7 @@ def test_a_group_takes_the_place_of_what_is_not_read_again(small_blocks):
     y = b(Ufunc(np.tanh), b[0])
     (z,) = b(Fused(body), y)
     compiled = check(b.program(b(Reduce(np.add, (0, 1)), z)), b.arrays)
-    assert compiled.report.scratch == 40 * 9 * 8
+    assert compiled.figures.scratch == 40 * 9 * 8
 
 
 def test_an_error_in_a_block_reaches_the_caller_in_the_callers_errstate(small_blocks):
@@ -451,3 +452,34 @@ def test_an_error_in_a_block_reaches_the_caller_in_the_callers_errstate(small_bl
         compiled.run(*b.arrays)
     with np.errstate(invalid="ignore"):
         assert np.isnan(compiled.run(*b.arrays)[0]).all()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The report
+
+
+def test_the_report_tells_passes_memory_and_times_and_changes_nothing():
+    model = ndl.nn.Sequential(ndl.nn.Linear(5, 4), ndl.nn.ReLU(), ndl.nn.Linear(4, 1))
+    adam = ndl.optim.Adam(model.parameters(), lr=0.1)
+
+    @jit
+    def step(x):
+        adam.reset_grad()
+        loss = (model(x) ** 2).mean()
+        loss.backward()
+        adam.step()
+        return loss
+
+    x = ndl.Tensor(np.ones((3, 5), F4), requires_grad=False)
+    with pytest.raises(RuntimeError, match="not been called"):
+        step.report(x)
+    step(x)
+    before = [p.numpy().copy() for p in model.parameters()]
+    text = str(step.report(x))
+    assert "dead code" in text and "allocated at each call" in text and "matmul(" in text and "model(x)" in text
+    assert "hand report() the arguments" in str(step.report())
+    for p, was in zip(model.parameters(), before):
+        np.testing.assert_array_equal(p.numpy(), was)
+    report = step.report(x)
+    assert report.times == sorted(report.times, key=lambda each: -each[0])
+    assert len(report.times) == len(step._entries[0].compiled.emitter.statements)

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 from .control import compile_inside
 from .emit import Emitter
+from .functions import Fused
+from .fuse import fuse
 from .ir import Program
 from .passes import simplify
 from .plan import plan
@@ -23,13 +25,13 @@ class Compiled:
     run: Callable
     source: str
     emitter: Emitter
-    report: Figures
+    figures: Figures
 
     @cached_property
     def _timed(self) -> Callable:
         return self.emitter.function(timed=True)
 
-    def profile(self, arrays) -> list[tuple[float, str, str]]:
+    def profile(self, *arrays) -> list[tuple[float, str, str]]:
         """Run once, and give for each statement the seconds that it took, its text and the user's line."""
         times: list[float] = []
         self._timed(*arrays, times)
@@ -42,14 +44,14 @@ class Figures:
     """What is known of a program without running it.
 
     Attributes:
-        counts: (pass, number of instructions after it), in order.
+        passes: (name, number of instructions before it, and after) of each pass, in order.
         groups: how many instructions each fused group has.
         allocated: bytes that each call allocates: what it hands back.
         scratch: bytes that calls share.
         unshared: bytes that scratch would take if no two arrays lay in the same place.
     """
 
-    counts: list[tuple[str, int]]
+    passes: list[tuple[str, int, int]]
     groups: list[int]
     allocated: int
     scratch: int
@@ -58,10 +60,14 @@ class Figures:
 
 def compile_program(program: Program, backend: str) -> Compiled:
     """A program, optimised, as a function of its inputs."""
-    counts = [("recorded", len(program))]
-    program = simplify(program, lambda name, before, after: counts.append((name, after)))
+    passes: list[tuple[str, int, int]] = []
+    program = simplify(program, lambda *figures: passes.append(figures))
     compile_inside(program, lambda inner: compile_program(inner, backend).run)
+    before = len(program)
+    program = fuse(program, alone=True)
+    passes.append(("fusion", before, len(program)))
     made = plan(program)
     emitter = Emitter(made)
-    figures = Figures(counts, [], made.allocated, made.nbytes, made.unshared)
+    groups = [len(each.function.body) for each in program if isinstance(each.function, Fused)]
+    figures = Figures(passes, groups, made.allocated, made.nbytes, made.unshared)
     return Compiled(emitter.function(), emitter.source, emitter, figures)

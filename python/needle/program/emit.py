@@ -10,6 +10,7 @@ import keyword
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -164,7 +165,7 @@ class Emitter:
         else:
             into = ""
         name = self._name(var)
-        shape = f"  # {var.dtype}{list(var.shape)}"
+        shape = f"  # {_kind(var)}"
         if is_of_bits(instruction):
             start = [] if into else [f"{name} = {self._empty()}({var.shape}, {self._dtype(var.dtype)})"]
             lines = [*start, *self._of_bits(instruction, into or name)]
@@ -327,7 +328,7 @@ class Emitter:
         if not instruction.outputs:
             return [value]
         names = [self._name(var) for var in instruction.outputs]
-        shapes = "  # " + ", ".join([f"{var.dtype}{list(var.shape)}" for var in instruction.outputs])
+        shapes = "  # " + ", ".join([_kind(var) for var in instruction.outputs])
 
         def checked(var: Var, value: str) -> str:
             return f"own({', '.join([value, *inputs])})" if var in self.plan.in_new else f"asarray({value})"
@@ -363,7 +364,7 @@ class Emitter:
         lines.append(f"{name}({', '.join([*inputs, *into])})")
         for var, place in zip(instruction.outputs, names):
             if place != self._name(var):
-                lines.append(f"{self._name(var)} = {place}  # {var.dtype}{list(var.shape)}")
+                lines.append(f"{self._name(var)} = {place}  # {_kind(var)}")
         return lines
 
     def _inner(self, program: Program, name: str) -> Callable:
@@ -380,7 +381,7 @@ class Emitter:
         return self.constant(np.empty, "empty")
 
     def _dtype(self, dtype: np.dtype) -> str:
-        return self.constant(dtype, _identifier(str(dtype)))
+        return self.constant(dtype, _dtype_name(dtype))
 
     def _spelled(self, item, inputs: Sequence[str] = ()) -> str:
         """An argument of a call as source; `inputs` are the names that fill its holes."""
@@ -433,7 +434,7 @@ class Emitter:
     def _source(self, timed: bool) -> str:
         program = self.plan.program
         lines = [f"def {self.name}({', '.join([*self._inputs, *(['times'] if timed else [])])}):"]
-        lines += [f"    # {name}: {var.dtype}{list(var.shape)}" for name, var in zip(self._inputs, program.inputs)]
+        lines += [f"    # {name}: {_kind(var)}" for name, var in zip(self._inputs, program.inputs)]
         if arrays := self._arrays():
             lines += _HEAD.format("".join(f"{name}, " for name in arrays)).strip("\n").split("\n")
         if timed:
@@ -479,6 +480,13 @@ def aligned(nbytes: int) -> np.ndarray:
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + nbytes]
+
+
+_dtype_name = cache(str)
+
+
+def _kind(var: Var) -> str:
+    return f"{_dtype_name(var.dtype)}{list(var.shape)}"
 
 
 def _key(key) -> str:

@@ -13,6 +13,7 @@ from .capture import Followed, capture
 from .compile import compile_program
 from .entry import MISS, Entry
 from .linked import Here, Linked, Spent, link, pull
+from .report import Report, arrays_of, report
 
 LIMIT = 64  # programs that one function keeps; the one that was not used for longest goes
 TRIES = 3  # traces for one call: the first may make something that later ones find there
@@ -76,6 +77,19 @@ class JitFunction:
     def source(self) -> str:
         """The program of the last signature that was traced, as Python."""
         return self._last().compiled.source
+
+    def report(self, *args, **kwargs) -> Report:
+        """What became of the function: how many instructions each pass left, fused groups, memory, and, given the
+        arguments of a call, the time of each statement, the longest first.
+
+        The program is run a few times for that, on copies: nothing is changed.  Print what is returned.
+        """
+        self._last()
+        for entry in self._entries:
+            arrays = arrays_of(entry, args, kwargs)
+            if arrays is not None:
+                return report(self.__name__, entry, arrays)
+        return report(self.__name__, self._entries[0], None)
 
     def _last(self) -> Entry:
         if not self._entries:

@@ -217,6 +217,9 @@ def _choose_targets(made: Plan, memory, last: dict[Var, int]) -> None:
     """Write an output into the memory of its input straight away, if nobody reads any more what was there."""
     program = made.program
     places = {instruction: i for i, instruction in enumerate(program)}
+    # What may raise an error comes first: a call that ends in one has changed nothing
+    free = [i for i, each in enumerate(program) if not (each.function.view or isinstance(each.function, WRITES))]
+    first = free[-1] + 1 if free else 0
     for i, target in program.in_place.items():
         var = program.outputs[i]
         if var is target:
@@ -227,8 +230,10 @@ def _choose_targets(made: Plan, memory, last: dict[Var, int]) -> None:
             reading = [each for each in var.source.inputs if target in memory[each]]
             over = overwritable(var.source, var)
             may_overlap = all(each is target for each in reading) and (len(reading) == 1 or var.source.inputs == over)
-            if isinstance(var.source.function, WRITES) and (
-                read < at or (read == at and target in over and may_overlap)
+            if (
+                at >= first
+                and isinstance(var.source.function, WRITES)
+                and (read < at or (read == at and target in over and may_overlap))
             ):
                 made.targets[var] = target
                 continue
@@ -278,6 +283,9 @@ def shown(function: Function, var: Var, array: np.ndarray) -> np.ndarray:
 
 def _lay(made: Plan, layouts: dict[Var, np.ndarray], var: Var, axes: tuple[int, ...]) -> None:
     made.buffers[var] = Buffer(-1, var.shape, var.dtype, axes)
+    if axes == tuple(range(var.ndim)):
+        layouts[var] = np.empty(var.shape, var.dtype)
+        return
     layouts[var] = np.empty([var.shape[i] for i in axes], var.dtype).transpose(np.argsort(axes).tolist())
 
 
