@@ -72,6 +72,12 @@ def is_number(var: Var) -> bool:
     return var.source is not None and isinstance(var.source.function, Full)
 
 
+def number_of(var: Var):
+    """That number."""
+    base = base_of(var)
+    return base.scalar if isinstance(base, Constant) else base.source.function().reshape(-1)[0].item()  # type: ignore
+
+
 class Space:
     """The loops of a group, as far as its instructions are known.
 
@@ -92,6 +98,7 @@ class Space:
         self.split: int | None = None
         self.late: set[Var] = set()
         self.ended: set[Var] = set()
+        self.taken: dict[tuple[Instruction, Var], tuple[Var, tuple[Axis, ...]]] = {}  # for an operand: what is read
         self._reduced = False
 
     def admit(self, instruction: Instruction) -> bool:
@@ -210,17 +217,19 @@ class Space:
         if lies != tuple(axes[: len(lies)]):
             return False
         self.axes = axes
-        self._take_reads(operands, placed)
+        self._take_reads(instruction, operands, placed)
         self.lies[instruction.output] = lies
         if late:
             self.late.add(instruction.output)
         return True
 
-    def _take_reads(self, operands: list[Var], placed: list) -> None:
+    def _take_reads(self, instruction: Instruction, operands: list[Var], placed: list) -> None:
         for var in operands:
             if base_of(var) not in self.lies:
                 along = placed[len(placed) - var.ndim :] if var.ndim else []
-                self.reads[self._read(var, [None if n == 1 else a for n, a in zip(var.shape, along)])] = None
+                read = self._read(var, [None if n == 1 else a for n, a in zip(var.shape, along)])
+                self.reads[read] = None
+                self.taken[instruction, var] = read
 
     def _admit_reduction(self, instruction: Instruction) -> bool:
         (a,) = instruction.inputs
@@ -246,7 +255,7 @@ class Space:
             and (rows > 0 or size <= LONGEST_ROW)
         )
         self.axes = axes
-        self._take_reads([a], placed)
+        self._take_reads(instruction, [a], placed)
         self._reduced = True
         made = instruction.output
         self.lies[made] = kept
