@@ -86,8 +86,8 @@ class TieShare(Broadcasting, PiecewiseConstant):
     __slots__ = ()
 
     def compute(self, a, b, chosen):
-        dtype = chosen.dtype if chosen.dtype.kind == "f" else float
-        return np.where(a == b, 0.5, a == chosen).astype(dtype)
+        half = np.array(0.5, chosen.dtype if chosen.dtype.kind == "f" else float)
+        return np.where(a == b, half, a == chosen)
 
 
 def either(x, y):

@@ -452,9 +452,7 @@ class Traced(NDArrayOperatorsMixin):
         with np.errstate(all="ignore"):
             value = np.asarray(ufunc.reduce(plain(a), axis, dtype=dtype, keepdims=keepdims, **given))
         axes = range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        axes = tuple([operator.index(i) % a.ndim if a.ndim else 0 for i in axes])
-        if not a.ndim:
-            return self.recorder.call(ufunc.reduce, (a,), {"axis": axis, "dtype": dtype, "keepdims": keepdims, **given})
+        axes = tuple([operator.index(i) % a.ndim for i in axes]) if a.ndim else ()
         function = Reduce(ufunc, axes, bool(keepdims), dtype, given.get("initial"))
         return self.recorder.record(function, [self.recorder.var(a)], value)
 
