@@ -19,7 +19,7 @@ import needle as ndl
 from models import LanguageModel
 from needle import nn
 from needle.data import batchify
-from simple_ml import epoch_general_ptb, evaluate_ptb
+from simple_ml import epoch_general_ptb, evaluate_ptb, language_step
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH = 16
@@ -102,11 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
     weights = sum(parameter.size for parameter in model.parameters())
     print(f"{len(text):,} letters of text, {len(letters)} different ones; {options.model}, {weights:,} weights")
     print(f"Knowing nothing, one needs {np.log2(len(letters)):.2f} bits to say which letter comes next.\n")
+    step = ndl.jit(language_step(model, nn.SoftmaxLoss(), optimizer, clip=1.0), backend="numpy")
     start = time.perf_counter()
     for epoch in range(1, options.epochs + 1):
         # Each pass begins elsewhere: a Transformer would else see the same letters at the same places, and learn those.
         shifted = train[np.random.randint(min(SEQ_LEN, len(train) - 1)) :]
-        epoch_general_ptb(shifted, model, SEQ_LEN, opt=optimizer, clip=1.0, dtype="int64")
+        epoch_general_ptb(shifted, model, SEQ_LEN, opt=optimizer, dtype="int64", step=step)
         accuracy, loss = evaluate_ptb(model, test, SEQ_LEN, dtype="int64")
         print(f"epoch {epoch}: {loss / np.log(2):.2f} bits a letter, {accuracy:.0%} guessed right, on unseen text")
         if epoch in (1, options.epochs // 2, options.epochs):

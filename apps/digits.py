@@ -78,6 +78,15 @@ def train(run: Run, epochs: int, lr: float, seed: int) -> None:
     loss_fn = nn.SoftmaxLoss()
     optimizer = ndl.optim.Adam(run.net.parameters(), lr=lr)
     schedule = ndl.optim.CosineAnnealing(optimizer, steps=epochs * len(loader))
+
+    @ndl.jit(backend="numpy")  # recorded once for each size of a batch, and run as one program from then on
+    def step(images, labels):
+        loss = loss_fn(run.net(images), labels)
+        optimizer.reset_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
     weights = sum(parameter.size for parameter in run.net.parameters())
     print(f"{run.name}, {weights:,} weights")
     print("  epoch   loss: train   test   test digits read")
@@ -86,12 +95,8 @@ def train(run: Run, epochs: int, lr: float, seed: int) -> None:
         run.net.train()
         total = 0.0
         for images, labels in loader:
-            loss = loss_fn(run.net(images), labels)
-            optimizer.reset_grad()
-            loss.backward()
-            optimizer.step()
+            total += step(images, labels).item() * len(labels)
             schedule.step()
-            total += loss.item() * len(labels)
         run.train_loss.append(total / len(digits))
         logits = predict(run.net, test.X)
         run.guesses = logits.numpy().argmax(axis=1)

@@ -67,9 +67,13 @@ class Run:
     w: np.ndarray | None = None
     path: list[tuple[int, float]] = field(default_factory=list)  # passes so far, norm of the gradient
 
+    def __post_init__(self):
+        self._value_and_grad = ndl.jit(ndl.value_and_grad(self.loss), backend="numpy")
+        self._product = ndl.jit(lambda w, v: ndl.hvp(self.loss, (w,), (v,))[1], backend="numpy")
+
     def value_and_grad(self, w: np.ndarray):
         """Loss and gradient at w: one pass forward, one back."""
-        value, gradient = ndl.value_and_grad(self.loss)(w)
+        value, gradient = self._value_and_grad(w)
         self.passes += 2
         self.path.append((self.passes, float(np.linalg.norm(gradient))))
         if value < self.best:
@@ -80,7 +84,7 @@ class Run:
         """The Hessian at w times v: forward mode over reverse mode, so each of the two passes carries a tangent."""
         self.passes += 4
         self.products += 1
-        return ndl.hvp(self.loss, (w,), (v,))[1]
+        return self._product(w, v)
 
 
 def newton(run: Run, w: np.ndarray) -> None:

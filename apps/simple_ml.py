@@ -3,7 +3,7 @@
 Importing this module trains nothing and reads no file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from os import PathLike
 
@@ -147,6 +147,7 @@ def epoch_general_ptb(
     clip: float | None = None,
     device=None,
     dtype="float32",
+    step: Callable | None = None,
 ) -> tuple[float, float]:
     """One pass over the text `data`: training with an optimizer `opt`, measuring without one.
 
@@ -158,25 +159,38 @@ def epoch_general_ptb(
         model: called as `model(x, state)` with x (seq_len, batch), returns logits (seq_len·batch, words) and a state.
         seq_len: the length of a stretch; the last one may be shorter.
         clip: the largest norm that all gradients together may have; None for any.
+        step: the `language_step` to make, if it is not to be made of what comes before: `ndl.jit(language_step(...))`.
 
     Returns:
         The accuracy and the loss, both averaged over the words.
     """
     tally, state = Tally(), None
+    step = step or language_step(model, loss_fn, opt, clip)
     with _mode(model, opt):
         for start in range(0, len(data) - 1, seq_len):
             X, y = get_batch(data, start, seq_len, device=device, dtype=dtype)
-            logits, state = model(X, state)
-            state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
-            loss = loss_fn(logits, y)
-            if opt is not None:
-                opt.reset_grad()
-                loss.backward()
-                if clip is not None:
-                    opt.clip_grad_norm(clip)
-                opt.step()
+            logits, state, loss = step(X, y, state)
             tally.add(logits, y, loss)
     return tally.accuracy, tally.loss
+
+
+def language_step(model: nn.Module, loss_fn, opt: ndl.optim.Optimizer | None, clip: float | None = None) -> Callable:
+    """The function from a stretch of text, what follows each word of it, and the state before it, to the logits, the
+    state after it and the loss; with an optimizer it trains.  It can be compiled."""
+
+    def step(X: ndl.Tensor, y: ndl.Tensor, state):
+        logits, state = model(X, state)
+        state = tuple(part.detach() for part in state) if isinstance(state, tuple) else state.detach()
+        loss = loss_fn(logits, y)
+        if opt is not None:
+            opt.reset_grad()
+            loss.backward()
+            if clip is not None:
+                opt.clip_grad_norm(clip)
+            opt.step()
+        return logits, state, loss
+
+    return step
 
 
 def train_ptb(

@@ -59,9 +59,10 @@ def letter(pyplot, size: int) -> np.ndarray:
 def find_start(target: np.ndarray, steps: int, iterations: int):
     """The start that L-BFGS finds, (2, n, n), and the misfits on its way, one for each gradient it asked for."""
     misfits = []
+    compiled = ndl.jit(ndl.value_and_grad(misfit), static_argnums=2, backend="numpy")
 
     def value_and_grad(heights):
-        value, gradient = ndl.value_and_grad(misfit)(heights.reshape((2, *target.shape)), target, steps)
+        value, gradient = compiled(heights.reshape((2, *target.shape)), target, steps)
         misfits.append(float(value))
         return value, gradient.ravel()
 
