@@ -440,7 +440,7 @@ def test_a_group_takes_the_place_of_what_is_not_read_again(small_blocks):
     y = b(Ufunc(np.tanh), b[0])
     (z,) = b(Fused(body), y)
     compiled = check(b.program(b(Reduce(np.add, (0, 1)), z)), b.arrays)
-    assert compiled.figures.scratch == 40 * 9 * 8
+    assert compiled.figures.scratch < 2 * 40 * 9 * 8
 
 
 def test_an_error_in_a_block_reaches_the_caller_in_the_callers_errstate(small_blocks):
