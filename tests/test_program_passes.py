@@ -25,7 +25,7 @@ from needle.program.functions import (
     Where,
 )
 from needle.program.ir import Constant, Input, Instruction, Program, Var, interpret
-from needle.program.passes import aliases, simplify
+from needle.program.passes import aliases, simplify, sums_as_products
 from needle.program.passes.selection import Selection
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 3.0, np.inf, -np.inf, np.nan, 1e-45, 1e-38, -3e38, 7.25]
@@ -265,6 +265,28 @@ def test_the_report_adds_up():
     after = simplify(program, lambda *what: told.append(what))
     assert told[0][1] == len(program) and told[-1][2] == len(after)
     assert all(left[2] == right[1] for left, right in itertools.pairwise(told))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_sum_of_a_matrix_is_a_product_with_ones(axis, keepdims):
+    w, x = Writer(), np.random.default_rng(0).normal(size=(64, 32)).astype("f4")
+    total = w(Reduce(np.add, (axis,), keepdims), w.input(x))
+    after = sums_as_products(w.program(total, w(u(np.exp), total)))
+    assert not any(isinstance(each.function, Reduce) for each in after)
+    result, exponential = interpret(after, [x])
+    np.testing.assert_allclose(result, x.sum(axis, keepdims=keepdims), rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(exponential, np.exp(result))
+
+
+@pytest.mark.parametrize(
+    "shape, dtype, axis",
+    [((64, 32), "i4", 0), ((4, 4), "f4", 0), ((4, 3000), "f4", 1), ((4, 32, 8), "f4", 0), ((64, 32), "f4", (0, 1))],
+)
+def test_other_sums_stay(shape, dtype, axis):
+    w = Writer()
+    program = w.program(w(Reduce(np.add, axis if isinstance(axis, tuple) else (axis,)), w.input(np.ones(shape, dtype))))
+    assert sums_as_products(program) is program
 
 
 def test_aliases_follow_views_and_doubt():

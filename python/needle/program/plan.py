@@ -15,6 +15,7 @@ import numpy as np
 from .blocks import Blocks, in_blocks
 from .functions import Assign, Cast, Copy, Full, Function, Fused, Index, Matmul, Reduce, Ufunc, Where
 from .ir import Constant, Input, Instruction, Program, Var
+from .passes import sums_as_products
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 FEW = 256  # elements: fewer are done as fast by NumPy's own `where`
@@ -99,7 +100,7 @@ def expanded(program: Program) -> Program:
 
 def plan(program: Program) -> Plan:
     """Decide where each array of a program lies."""
-    program = _kept_apart(expanded(in_blocks(program)))
+    program = _kept_apart(sums_as_products(expanded(in_blocks(program))))
     made = Plan(program)
     memory = memories(program)
     _choose_targets(made, memory, last_reads(program, memory))

@@ -14,8 +14,9 @@ from . import algebra, constants, layout, reductions, stores, views
 from .aliases import aliases
 from .dead import without_dead_code, without_repetition
 from .rewriting import Rule, Walk, copied
+from .sums import sums_as_products
 
-__all__ = ["PASSES", "aliases", "simplify"]
+__all__ = ["PASSES", "aliases", "simplify", "sums_as_products"]
 
 ROUNDS = 8  # far more than ever found something to do
 
