@@ -113,7 +113,7 @@ class _Fusion:
                 for each in self._runnable(user):
                     if each not in refused:
                         heapq.heappush(candidates, each)
-        return sorted(members)
+        return members
 
     def _runnable(self, user: int) -> list[int]:
         """The instruction, if it may run now and be fused; or what it waits for, if all of that may."""

@@ -1,4 +1,5 @@
 """Fused groups as compiled kernels: loops in LLVM's language, compiled by the LLVM that Numba brings."""
 
-from .kernel import CompiledKernel, can_compile, compile_kernel
+from .elements import can_compile
+from .kernel import CompiledKernel, overwritable
 from .library import Unavailable, library

@@ -1,36 +1,108 @@
-"""A fused group as a function of arrays: `compile_kernel(body)` is called as `kernel(*inputs, *results)`."""
+"""A fused group as a function of arrays, shared among threads where that pays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from .. import pool
 from ..ir import Program
-from .elements import can_compile
+from .elements import cost_of
 from .library import bound, library
 from .loops import Kernel, kernel
 from .schedule import Schedule
 
-LONG = 20_000  # additions' worth of work above which other threads of Python's may run beside
+LONG = 10e-6  # seconds above which a kernel lets other threads of Python's run
+WORTH_THREADS = 100e-6  # seconds below which the threads' own time is not won back
+_ADDITION, _BYTE = 0.015e-9, 0.03e-9  # seconds, for one of many elements
 
 
 class CompiledKernel:
-    """A compiled body.  `call(*inputs, *results)` computes; all arrays must have the shapes, dtypes and strides of
-    the body's, which are those of C order unless others were given."""
+    """A compiled body.
 
-    def __init__(self, body: Program, strides: list | None = None, shared: dict[int, int] | None = None):
-        self.schedule = Schedule(body, strides)
-        self.kernel: Kernel = kernel(self.schedule, shared)
-        self.work = sum(np.prod(self.schedule.extents[: self.schedule.depth(step)]) for step in self.schedule.steps)
-        length = self.schedule.extents[0] if self.schedule.extents else 0
-        sizes = np.array([0, length, 0, 0, int(self.work > LONG), *self.kernel.sizes], np.int64)
-        self.call: Callable[..., None] = bound(library().address(self.kernel.text), sizes)
+    `call(*inputs, *results)` computes, and gives True.  All arrays must have the shapes and dtypes of the body's, and
+    the strides that were given, or lie in C order.
+
+    Args:
+        body: the program of a `Fused`.
+        strides: for each input its strides in elements, None for C order.
+        shared: results, by their number, that lie in the memory of an input, by its number (see `overwritable`).
+        unknown: arguments that are to be looked at: if one does not lie in C order, nothing is done and the call gives
+            False; `arranged` does it then.
+    """
+
+    def __init__(
+        self,
+        body: Program,
+        strides: list[tuple[int, ...] | None] | None = None,
+        shared: dict[int, int] | None = None,
+        unknown: Iterable[int] = (),
+    ):
+        self.body, self.shared = body, shared or {}
+        self.schedule = schedule = Schedule(body, strides)
+        self.seconds = seconds(schedule)
+        self.kernel: Kernel = kernel(schedule, self.shared, unknown)
+        length = self.kernel.length
+        parts = min(pool.WORKERS, length // 2)
+        if parts < 2 or self.seconds < WORTH_THREADS:
+            self.call: Callable[..., bool] = self._part(0, length, 0, 1)
+            return
+        self.kernel = kernel(schedule, self.shared, unknown, divided=True)
+        cuts = [length * i // parts for i in range(parts + 1)]
+        last = self._part(0, 0, parts, parts)
+        each = [self._part(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
+        self.call = _divided(each, last, self.kernel.slots)
+
+    def _part(self, start: int, stop: int, part: int, parts: int) -> Callable[..., bool]:
+        sizes = [start, stop, part, parts, int(self.seconds > LONG), *self.kernel.sizes]
+        return bound(library().address(self.kernel.text), np.array(sizes, np.int64))
+
+    def arranged(self, *arrays: np.ndarray) -> None:
+        """The call for arrays in any order in memory."""
+        n = len(self.body.inputs)
+        straight = [np.require(array, requirements=["C", "A"]) for array in arrays]
+        self.call(*straight)
+        for i, result in enumerate(arrays[n:]):
+            made = straight[self.shared.get(i, n + i)]
+            if made is not result:
+                result[...] = made
 
 
-def compile_kernel(body: Program, strides: list | None = None, shared: dict[int, int] | None = None) -> CompiledKernel:
-    """Compile a body, or find what was compiled for one with the same code."""
-    return CompiledKernel(body, strides, shared)
+def _divided(parts: list[Callable[..., bool]], last: Callable[..., bool], slots: int) -> Callable[..., bool]:
+    """The call of a kernel whose parts are done by several threads."""
+
+    def call(*arrays: np.ndarray) -> bool:
+        if slots:
+            arrays = (*arrays, np.empty(slots * (len(parts) + 1)))
+        done: list[bool] = []
+        pool.share(lambda i: done.append(parts[i](*arrays)), len(parts))
+        return all(done) and (not slots or last(*arrays))
+
+    return call
 
 
-__all__ = ["CompiledKernel", "can_compile", "compile_kernel"]
+def seconds(schedule: Schedule) -> float:
+    """About how long a kernel takes, on one core."""
+    sizes = [1]
+    for extent in schedule.extents:
+        sizes.append(sizes[-1] * extent)
+    work = sum(sizes[schedule.depth(step)] * cost_of(step) for step in schedule.steps)
+    memory = sum(var.nbytes for var in (*schedule.body.inputs, *schedule.body.outputs))
+    return max(work * _ADDITION, memory * _BYTE)
+
+
+def overwritable(body: Program, i: int) -> list[int]:
+    """The inputs, by their numbers, in whose memory result i may be written: an element is read, if at all, right
+    before it is written."""
+    schedule = Schedule(body)
+    space, result = schedule.space, body.outputs[i]
+    if space.split is not None or result in space.ended or space.lies[result] != tuple(space.axes):
+        return []
+    kind = result.shape, result.dtype
+    found = []
+    for j, var in enumerate(body.inputs):
+        ways = [lies for read, lies in space.reads if read is var]
+        if (var.shape, var.dtype) == kind and ways == [tuple(space.axes)]:
+            found.append(j)
+    return found

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 DATA = object.__basicsize__  # where the address of its memory lies in an array object (NumPy's ABI since 1.7)
+FLAGS, STRAIGHT = 48, 0x101  # where its flags lie behind that; those of C order and alignment
 SIZES = 5  # numbers ahead of the extents: start, stop, part, parts to combine, whether to release the GIL
 MISSING = "the numba backend needs llvmlite, which Numba brings: pip install needle-autodiff[jit]"
 
@@ -50,7 +51,8 @@ class Library:
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
         for name in ("PyEval_SaveThread", "PyEval_RestoreThread", "PyMem_RawMalloc", "PyMem_RawFree", "Py_IncRef"):
             llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
-        llvm.add_symbol("_Py_NoneStruct", id(None))
+        llvm.add_symbol("_Py_TrueStruct", id(True))
+        llvm.add_symbol("_Py_FalseStruct", id(False))
         self._lock = threading.Lock()
         self._addresses: dict[str, int] = {}
 

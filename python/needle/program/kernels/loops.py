@@ -9,7 +9,7 @@ rounding loses (Neumaier), so both are at least as accurate as NumPy's pairwise 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import prod
 
@@ -19,7 +19,7 @@ from ..ir import Instruction, Var
 from ..space import base_of, is_number, number_of
 from .code import Code, Module, Value
 from .elements import cast, element, stored_type, type_of
-from .library import DATA, SIZES
+from .library import DATA, FLAGS, SIZES, STRAIGHT
 from .schedule import Schedule, contiguous
 
 ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
@@ -33,30 +33,32 @@ class Kernel:
     Attributes:
         text: a module that defines @NAME.
         sizes: what the kernel is bound to, behind what says which part of the work it does.
-        divisible: whether its work can be divided along the outermost loop, of length `sizes[0]`.
+        length: of the outermost loop, along which its work can be divided; 0: it cannot.
         slots: how many numbers each part then needs for what is reduced over parts; 0: nothing is.
     """
 
     text: str
     sizes: list[int]
-    divisible: bool
+    length: int
     slots: int
 
 
-def kernel(schedule: Schedule, shared: dict[int, int] | None = None, divided: bool = False) -> Kernel:
+def kernel(schedule: Schedule, shared: dict[int, int], unknown: Iterable[int] = (), divided: bool = False) -> Kernel:
     """The code for a schedule.
 
     Args:
         shared: results, by their number, that lie in the memory of an input, by its number.
-        divided: whether several threads do it.  Then one more argument is an array of `slots` numbers for each part
-            and for the last call, which combines them.
+        unknown: arguments of which the caller does not know that they lie in C order.  If one does not, the kernel
+            gives False and has done nothing.
+        divided: whether several threads do it.  Then, if anything is reduced over rows, one more argument is an array
+            of `slots` numbers for each part and for the last call, which combines them.
     """
-    return _Writer(schedule, shared or {}, divided).written()
+    return _Writer(schedule, shared, frozenset(unknown), divided and bool(schedule.terminal)).written()
 
 
 class _Writer:
-    def __init__(self, schedule: Schedule, shared: dict[int, int], divided: bool):
-        self.schedule, self.divided = schedule, divided
+    def __init__(self, schedule: Schedule, shared: dict[int, int], unknown: frozenset[int], divided: bool):
+        self.schedule, self.unknown, self.divided = schedule, unknown, divided
         self.module = Module()
         self.code = Code(self.module)
         body, space = schedule.body, schedule.space
@@ -89,8 +91,8 @@ class _Writer:
         self._end_terminals()
         for pointer in self.memory:
             code.line(f"call void @PyMem_RawFree(ptr {pointer})")
-        divisible = bool(schedule.extents) and schedule.rows > 0
-        return Kernel(self._text(), self.sizes, divisible, self.slots)
+        length = schedule.extents[0] if schedule.rows else 0
+        return Kernel(self._text(), self.sizes, length, self.slots)
 
     # Sizes and memory
 
@@ -452,14 +454,15 @@ class _Writer:
         lines = [f"define internal void @loops({parameters}, ptr noalias nocapture readonly %sizes) {ATTRIBUTES} {{"]
         lines += ["start:", *self.code.header, "  br label %entry", "entry:", *self.code.lines, "  ret void", "}"]
         self.module.functions["@loops"] = "\n".join(lines)
-        self.module.functions["@NAME"] = _entry(self.module, count)
+        self.module.functions["@NAME"] = _entry(self.module, count, self.unknown)
         return self.module.text()
 
 
-def _entry(module: Module, count: int) -> str:
+def _entry(module: Module, count: int, unknown: frozenset[int]) -> str:
     """The function that Python calls, of `count` arrays: PyObject *NAME(PyObject *sizes, PyObject **arrays, n)."""
     for line in (
-        "@_Py_NoneStruct = external global i8",
+        "@_Py_TrueStruct = external global i8",
+        "@_Py_FalseStruct = external global i8",
         "declare void @Py_IncRef(ptr)",
         "declare ptr @PyEval_SaveThread()",
         "declare void @PyEval_RestoreThread(ptr)",
@@ -467,6 +470,7 @@ def _entry(module: Module, count: int) -> str:
         module.declare(line)
     lines = ["define ptr @NAME(ptr %self, ptr %arrays, i64 %n) nounwind {", "entry:"]
     lines += [f"  %s = getelementptr i8, ptr %self, i64 {DATA}", "  %sizes = load ptr, ptr %s"]
+    straight = "true"
     for i in range(count):
         lines += [
             f"  %o{i} = getelementptr ptr, ptr %arrays, i64 {i}",
@@ -474,8 +478,19 @@ def _entry(module: Module, count: int) -> str:
             f"  %d{i} = getelementptr i8, ptr %a{i}, i64 {DATA}",
             f"  %p{i} = load ptr, ptr %d{i}",
         ]
+        if i in unknown:
+            lines += [
+                f"  %g{i} = getelementptr i8, ptr %a{i}, i64 {DATA + FLAGS}",
+                f"  %f{i} = load i32, ptr %g{i}",
+                f"  %m{i} = and i32 %f{i}, {STRAIGHT}",
+                f"  %t{i} = icmp eq i32 %m{i}, {STRAIGHT}",
+                f"  %c{i} = and i1 {straight}, %t{i}",
+            ]
+            straight = f"%c{i}"
     given = ", ".join([*[f"ptr %p{i}" for i in range(count)], "ptr %sizes"])
     lines += [
+        f"  br i1 {straight}, label %go, label %end",
+        "go:",
         f"  %f = getelementptr i64, ptr %sizes, i64 {SIZES - 1}",
         "  %free = load i64, ptr %f",
         "  %long = icmp ne i64 %free, 0",
@@ -489,8 +504,9 @@ def _entry(module: Module, count: int) -> str:
         f"  call void @loops({given})",
         "  br label %end",
         "end:",
-        "  call void @Py_IncRef(ptr @_Py_NoneStruct)",
-        "  ret ptr @_Py_NoneStruct",
+        "  %done = phi ptr [ @_Py_FalseStruct, %entry ], [ @_Py_TrueStruct, %without ], [ @_Py_TrueStruct, %with ]",
+        "  call void @Py_IncRef(ptr %done)",
+        "  ret ptr %done",
         "}",
     ]
     return "\n".join(lines)

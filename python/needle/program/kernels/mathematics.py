@@ -40,8 +40,23 @@ EXP = {
         2.0924502224022242e-09,
     ),
 }
-# (tanh(x) - x) / x³ in x², for |x| ≤ 0.625
-TANH = (-0.33333283924895635, 0.13331491274362964, -0.053743497078668184, 0.02065058426752741, -0.005717041904692388)
+# (tanh(x) - x) / x³ in x², up to |x| = 0.625 and 0.55
+TANH = {
+    "float": (-0.33333283924895635, 0.1333149127436296, -0.0537434970786682, 0.0206505842675274, -0.0057170419046924),
+    "double": (
+        -0.333333333333333,
+        0.1333333333332683,
+        -0.053968253963876986,
+        0.021869488389065758,
+        -0.008863232652281079,
+        0.0035920925282380426,
+        -0.001455545960527642,
+        0.000588456965955937,
+        -0.00023341254601684443,
+        8.3359842897094e-05,
+        -1.952090653616285e-05,
+    ),
+}
 # (log(1 + f) - f + f²/2 …) in (f / (2 + f))², msun's e_logf.c and e_log.c
 LOG = {
     "float": (0.66666662693, 0.40000972152, 0.28498786688, 0.24279078841),
@@ -114,7 +129,7 @@ def expm1(x: Value) -> Value:
     bounded = clamped(x, -20.0, 89.0) if x.type == "float" else clamped(x, -45.0, 710.0)
     n, k, p = reduced(bounded)
     half = power_of_two(k - 1)
-    return select(n.equals(0), p, 2 * fma(p, half, half - 0.5))
+    return select(n.equals(0), p, 2 * fma(p, half, half - 0.5)).intrinsic("copysign", x)
 
 
 def exp2(x: Value) -> Value:
@@ -125,19 +140,13 @@ def exp2(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """float32: 1 - 2/(exp(2x) + 1), and a polynomial near 0.  float64: m/(m + 2)
-    with m = exp(2|x|) - 1, and 1 - 2/(m + 2) from |x| = ½ on."""
+    """1 - 2/(exp(2|x|) + 1) with the sign of x, and a polynomial near 0."""
     a = abs(x)
-    if x.type == "double":
-        m = function("expm1", select(a > 22.0, 22.0, a) * 2)
-        large = a > 0.5
-        return (select(large, 1.0, x.like(0.0)) + select(large, -2.0, m) / (m + 2)).intrinsic("copysign", x)
-    _, k, p = reduced(select(a > 10.0, 10.0, a) * 2)
-    e = (p + 1) * power_of_two(k)
-    far = (1 - 2 / (e + 1)).intrinsic("copysign", x)
+    _, k, p = reduced(select(a > 22.0, 22.0, a) * 2)
+    far = 1 - 2 / ((p + 1) * power_of_two(k) + 1)
     z = x * x
-    near = fma(x * z, polynomial(z, TANH), x)
-    return select(a < 0.625, near, far)
+    near = fma(a * z, polynomial(z, TANH[x.type]), a)
+    return select(a < (0.625 if x.type == "float" else 0.55), near, far).intrinsic("copysign", x)
 
 
 def mantissa(x: Value) -> tuple[Value, Value]:
