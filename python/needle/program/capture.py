@@ -8,6 +8,7 @@ the state of all random generators are put back, whether it ends well or with an
 from __future__ import annotations
 
 import functools
+import gc
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -353,7 +354,9 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
     for state in states:
         del state.traced
     session.close()
-    alive = [handle_of() for handle_of in unknown.values() if handle_of() is not None]
+    if any(handle_of() is not None for handle_of in unknown.values()):
+        gc.collect()  # what only a circle of references still held
+    alive = [tensor for tensor in [handle_of() for handle_of in unknown.values()] if tensor is not None]
     hidden = [tensor for tensor in alive if tensor not in roots.tensors]
     capture = Capture(
         roots=roots,

@@ -29,7 +29,8 @@ _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tq
 _MISSING = object()
 _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMBERS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.dtype)
-LONG = 256  # elements: a longer list of nothing but constants is compared as a whole
+_DYNAMIC = {"getattr", "vars", "__dict__", "attrgetter", "methodcaller", "__getattribute__", "eval", "exec"}
+MOST = 20_000  # guards, of one function
 SMALL = 65536  # bytes: up to here, what a closed-over array holds is compared where no op has met it
 
 
@@ -54,6 +55,9 @@ class Roots:
         self.reasons: dict[int, str] = {}
         self.names: dict[str, Any] = {"MISSING": _MISSING, "Tensor": Tensor, "Node": Node, "ndarray": np.ndarray}
         self._seen: dict[int, Any] = {}  # objects that were looked into, by id
+        self._mentioned: set[str] = set()  # names in the code that was found so far
+        self._waiting: dict[str, list[Callable[[], list]]] = {}  # what to look into once a name is mentioned
+        self._stack: list[Any] = []  # objects that are still to be looked into
         self._expressions: dict[int, str] = {}  # of objects, by id
         self.snapshot = Snapshot()
         self.generators: list[Any] = []
@@ -222,13 +226,33 @@ class Roots:
 
     def _walk(self, first) -> None:
         """Guard all that can be reached from an object; without recursion, for lists may be nested deep."""
-        stack = [first]
-        while stack:
-            value = stack.pop()
+        self._stack.append(first)
+        while self._stack:
+            value = self._stack.pop()
             if id(value) in self._seen:
                 continue
             self._seen[id(value)] = value
-            stack += reversed(self._within(value))
+            self._stack += reversed(self._within(value))
+            if len(self.lines) > MOST:
+                raise RuntimeError(
+                    f"the function reaches more than {len(self._seen)} objects, by way of {self._paths.get(id(value))} "
+                    "among others, and all of these would be looked at before each call; pass what it needs as "
+                    "arguments"
+                )
+
+    def _once(self, name: str, look: Callable[[], list]) -> list:
+        """`look()`, now or as soon as the code that was found mentions `name`."""
+        if name in self._mentioned or not self._mentioned.isdisjoint(_DYNAMIC):
+            return look()
+        self._waiting.setdefault(name, []).append(look)
+        return []
+
+    def _mention(self, names) -> None:
+        new = set(names) - self._mentioned
+        self._mentioned |= new
+        for name in [*self._waiting] if not new.isdisjoint(_DYNAMIC) else new:
+            for look in self._waiting.pop(name, ()):
+                self._stack += look()
 
     def _within(self, value) -> list:
         """Guard what is in an object, and give the objects in it that are to be looked into."""
@@ -272,25 +296,34 @@ class Roots:
         if id(value) in self._bound:
             self._bind(space, f"{self._name(value)}.__dict__", path)
         self._paths[id(space)] = path
-        inside += self._entries(space, is_object=True)
-        for base in kind.__mro__:
-            if not _is_ours(base) and not _is_foreign(base):
-                inside += self._of_class(base, path)
+        ours = [base for base in kind.__mro__ if _is_ours(base) or _is_foreign(base)]
+        theirs = [base for base in kind.__mro__ if base not in ours]
+        inside += self._entries(space, is_object=True, as_mentioned=ours == [object])
+        for base in theirs:
+            inside += self._of_class(base, path, {name for one in ours for name in vars(one)})
         return inside
 
-    def _of_class(self, kind: type, path: str) -> list:
-        """The methods of a class of the user's, and what else it holds that an instance may ask for."""
+    def _of_class(self, kind: type, path: str, called: set[str]) -> list:
+        """The methods of a class of the user's that code mentions or that are `called` by needle and Python, and what
+        else it holds that an instance may ask for."""
         inside: list[Any] = []
         for name, value in list(vars(kind).items()):
+            found: list[Any] = []
             if isinstance(value, types.FunctionType):
-                inside.append(value)
+                found = [value]
             elif isinstance(value, (staticmethod, classmethod)):
-                inside.append(value.__func__)
+                found = [value.__func__]
             elif isinstance(value, property):
-                inside += [each for each in (value.fget, value.fset) if each is not None]
+                found = [each for each in (value.fget, value.fset) if each is not None]
             elif isinstance(value, (Tensor, np.ndarray, *_NUMBERS)) and not name.startswith("__"):
                 at = f"vars({self._name(kind)}).get({name!r}, MISSING)"
-                inside += self._item(kind, at, value, f"{kind.__name__}.{name}")
+                inside += self._once(name, functools.partial(self._item, kind, at, value, f"{kind.__name__}.{name}"))
+            elif hasattr(value, "trace_roots"):
+                found = [value]
+            if found and (name in called or name.startswith("__")):
+                inside += found
+            elif found:
+                inside += self._once(name, functools.partial(list, found))
         return inside
 
     def _sequence(self, value) -> list:
@@ -300,9 +333,10 @@ class Roots:
             self.snapshot.take(value, path)
         if isinstance(value, list) and id(value) not in self._bound:
             self._require(f"len({name}) == {len(value)}", f"the length of {path}")
-        if len(value) > LONG and all(isinstance(item, _CONSTANTS) for item in value):
+        if all(isinstance(item, _CONSTANTS) for item in value):
             if isinstance(value, list):
-                self._require(f"{name} == {self._name(list(value))}", path)
+                kinds = self._name([*map(type, value)])
+                self._require(f"{name} == {self._name([*value])} and [*map(type, {name})] == {kinds}", path)
             return []
         return self._items(value)
 
@@ -315,7 +349,7 @@ class Roots:
             for item in self._item(value, f"{name}[{i}]", inner, f"{path}[{i}]", guarded)
         ]
 
-    def _entries(self, value: dict, is_object: bool = False) -> list:
+    def _entries(self, value: dict, is_object: bool = False, as_mentioned: bool = False) -> list:
         name, path = self._name(value), self._paths.get(id(value), "a dict")
         self.snapshot.take(value, f"{path}." if is_object else path)
         if id(value) not in self._bound:
@@ -324,7 +358,9 @@ class Roots:
         inside = []
         for key, inner in list(value.items()):
             at = f"{name}.get({self._spell(key)}, MISSING)"
-            inside += self._item(value, at, inner, f"{path}.{key}" if is_object else f"{path}[{key!r}]")
+            called = f"{path}.{key}" if is_object else f"{path}[{key!r}]"
+            look = functools.partial(self._item, value, at, inner, called)
+            inside += self._once(key, look) if as_mentioned else look()
         return inside
 
     def _item(self, holder, at: str, value, path: str, guarded: bool = True) -> list:
@@ -380,6 +416,7 @@ class Roots:
             inside += self._items(fun.__defaults__)
         inside += (fun.__kwdefaults__ or {}).values()
         space = fun.__globals__
+        self._mention(_names_in(fun.__code__))
         for name in _globals_in(fun.__code__):
             if name in space:
                 at = f"{self._name(space)}.get({name!r}, MISSING)"
@@ -423,23 +460,27 @@ def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
     return value
 
 
-@functools.cache
-def _globals_in(code: types.CodeType) -> list[str]:
-    """The globals that a function's code names, functions within it included."""
-    names = {step.argval: None for step in dis.get_instructions(code) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            names |= dict.fromkeys(_globals_in(constant))
-    return list(names)
-
-
-def _names_in(code: types.CodeType) -> list[str]:
-    """The globals and attributes that a function's code names, functions within it included."""
+@functools.lru_cache(4096)
+def _names_in(code: types.CodeType) -> tuple[str, ...]:
+    """The names of globals and attributes that a function's code looks up, functions within it included."""
     names = dict.fromkeys(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             names |= dict.fromkeys(_names_in(constant))
-    return list(names)
+    return tuple(names)
+
+
+@functools.lru_cache(4096)
+def _globals_in(code: types.CodeType) -> tuple[str, ...]:
+    """The names of globals alone."""
+    names = {step.argval: None for step in dis.get_instructions(code) if step.opname in _LOOKS_UP}
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= dict.fromkeys(_globals_in(constant))
+    return tuple(names)
+
+
+_LOOKS_UP = {"LOAD_GLOBAL", "LOAD_NAME"}
 
 
 def _package(value) -> str:
