@@ -55,6 +55,7 @@ class Body:
         self.fun, self.name = fun, name
         self.tree = Tree(args)
         self.arguments = [new_handle(node_of(leaf, f"an argument of {name}")) for leaf in self.tree.leaves]
+        self.tree.leaves = [None] * len(self.arguments)
         self.weak = [is_weak(x.node) for x in self.arguments]
         self.dtypes: list[np.dtype] = []
         self.out: Tree | None = None

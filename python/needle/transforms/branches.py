@@ -8,7 +8,7 @@ from ..ops.movement import reshape
 from ..ops.tuples import make_tuple
 from .bodies import Lifted, Mapped, apart, as_terms, example_of, pulled, together
 from .functions import Flat
-from .loops import beside, handles, spread, tangent_by_terms, zeros
+from .loops import beside, handles, loose, spread, tangent_by_terms, zeros
 
 
 class Cond(TensorTupleOp):
@@ -29,7 +29,7 @@ class Cond(TensorTupleOp):
         raise RuntimeError("a branch that was traced cannot be computed once the trace is over")
 
     def gradient(self, out_grad, node):
-        pred, *inputs = node.inputs
+        pred, *inputs = loose(node.inputs)
         asked = [i for i, x in enumerate(inputs) if node.needs(i + 1) and x.dtype.kind in "fc"]
         cotangents = list(out_grad)
         live = [i for i, g in enumerate(cotangents) if g.dtype.kind in "fc"]

@@ -166,7 +166,7 @@ def _is_unknown(value) -> bool:
 
 def _traced_scan(f: Callable, init, xs: Tree, count: int, reverse: bool, name: str):
     """`scan` as one op; None if nothing in it is traced."""
-    start = Tree(init)
+    start = _kind_of(init)
     what = "the carry of scan" if name == "scan" else f"the value of {name}"
 
     def step(carry, x):
@@ -192,6 +192,13 @@ def _traced_scan(f: Callable, init, xs: Tree, count: int, reverse: bool, name: s
     return body.out.build(found)
 
 
+def _kind_of(tree) -> Tree:
+    """The structure and the shapes of a tree, without holding what is in it."""
+    kind = Tree(tree)
+    kind.leaves = [np.broadcast_to(np.False_, _shape(leaf)) for leaf in kind.leaves]
+    return kind
+
+
 def _with_first(leaves: list[Tensor], carried: int) -> list[Tensor]:
     return [*leaves[:carried], *[first_of(x) for x in leaves[carried:]]]
 
@@ -208,7 +215,7 @@ def _explained(error: Exception, name: str) -> Exception:
 
 def _traced_while(cond_fun: Callable, body_fun: Callable, init_val, name: str, instead: str):
     """`while_loop` as one op, in a tuple; None if nothing in it is traced."""
-    start = Tree(init_val)
+    start = _kind_of(init_val)
 
     def step(val):
         val = body_fun(val)

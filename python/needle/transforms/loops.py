@@ -48,7 +48,7 @@ class Scan(TensorTupleOp):
         raise RuntimeError("a scan that was traced cannot be computed once the trace is over")
 
     def gradient(self, out_grad, node):
-        carry, xs, closed = self.parts(node.inputs)
+        carry, xs, closed = self.parts(loose(node.inputs))
         history = self.history(node, carry, xs, closed)
         needs = self.parts([node.needs(i) and x.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
         carries = [x.dtype.kind in "fc" for x in carry]
@@ -249,6 +249,11 @@ def tangent_by_terms(op, node, tangents) -> Tensor | None:
 
 def handles(primals, terms) -> tuple[list[Tensor], list[list[Tensor | None]]]:
     return [new_handle(p) for p in primals], [[None if t is None else new_handle(t) for t in mine] for mine in terms]
+
+
+def loose(tensors) -> list[Tensor]:
+    """Handles on the same nodes that these do not know of: what holds them does not keep the program's own alive."""
+    return [new_handle(x.node) for x in tensors]
 
 
 def cut(values: list, *counts: int) -> list[list]:
