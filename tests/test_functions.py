@@ -394,3 +394,10 @@ def test_checkpoint_hands_on_what_has_no_derivative():
     power = ndl.checkpoint(lambda x, mode, n=1: x**n if mode == "power" and type(n) is int else None)
     np.testing.assert_array_equal(ndl.grad(lambda x: power(x, "power", n=3).sum())(np.array([1.0, 2.0])), [3.0, 12.0])
     np.testing.assert_array_equal(ndl.jacfwd(lambda x: power(x, "power", n=3).sum())(np.array([1.0, 2.0])), [3.0, 12.0])
+
+
+def test_checkpoint_that_closes_over_a_module_differentiates_it():
+    linear, x = ndl.nn.Linear(2, 2), ndl.ones(1, 2)
+    plain = ndl.grad(lambda m: (m(x) ** 2).sum())(linear)
+    kept = ndl.grad(lambda m: ndl.checkpoint(lambda x: (m(x) ** 2).sum())(x))(linear)
+    np.testing.assert_allclose(kept.weight.numpy(), plain.weight.numpy())

@@ -2,6 +2,7 @@
 
 from .box import Box, Frame, ValueUnknown, frame, innermost
 from .following import is_followed, is_transforming, require_unfollowed, transforming
+from .moving import Moves, move, put_back, standing, standing_at
 from .op import (
     Op,
     TensorOp,
@@ -30,10 +31,10 @@ from .tracing import Trace, Unrecorded, traced_by, tracing
 from .values import Node, Tensor, TensorTuple, Value, WeakNode, handle, leaf, linked_handle, new_handle, plain_array
 
 __all__ = [
-    "Box", "Frame", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace", "Unrecorded",
-    "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad", "explain", "frame",
-    "handle", "innermost", "is_carrying", "is_followed", "is_recording", "is_special", "is_transforming", "is_watched",
-    "lazy_mode", "leaf", "linked_handle", "new_handle", "no_grad", "observing", "plain_array", "require_unfollowed",
-    "set_lazy_mode", "special", "substitute", "substitutes", "substituting",
-    "topological_order", "traced_by", "tracing", "transforming",
+    "Box", "Frame", "Moves", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace",
+    "Unrecorded", "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad",
+    "explain", "frame", "handle", "innermost", "is_carrying", "is_followed", "is_recording", "is_special",
+    "is_transforming", "is_watched", "lazy_mode", "leaf", "linked_handle", "move", "new_handle", "no_grad", "observing",
+    "plain_array", "put_back", "require_unfollowed", "set_lazy_mode", "special", "standing", "standing_at",
+    "substitute", "substitutes", "substituting", "topological_order", "traced_by", "tracing", "transforming",
 ]  # fmt: skip

@@ -4,14 +4,16 @@ A trace puts recording arrays in place of NumPy's, and ops compute with them as 
 draws, counts and keeps beside arrays it must be told of: `tracing()` is the trace that wants to know, or None.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 
 class Trace(Protocol):
-    """What floors below may ask of a trace."""
+    """What floors below may ask of a trace.  `watched` are the Tensors that the function reaches."""
+
+    watched: Mapping
 
     def compute(self, op, arrays: list) -> Any:
         """What `op.compute(*arrays)` gives, some of the arrays being recorded."""

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 
 from .. import init
 from ..debugging import silent
-from ..graph import Node, Tensor, TensorTupleOp, linked_handle, new_handle, no_grad, tracing
+from ..graph import Moves, Node, Tensor, TensorTupleOp, linked_handle, move, new_handle, no_grad, put_back, tracing
 from ..ops.tuples import TupleGetItem
 from ..transforms.reverse import vjp
 from ..transforms.trees import Tree
@@ -79,15 +79,17 @@ class Here(Unseen):
     def flat(self, values: list[Tensor]) -> list[Tensor]:
         """The call as a function of a list of Tensors, those that it reaches and the numbers among its arguments, to
         the list of its results that require grad.  It leaves everything as it was."""
-        before = [(tensor, tensor.node, tensor.grad) for tensor in self.tensors]
+        before = [(tensor, tensor.grad) for tensor in self.tensors]
+        moves: Moves = []
         numbers = dict(zip(self.paths, values[len(self.tensors) :]))
         try:
             for tensor, value in zip(self.tensors, values):
-                tensor.node = value.node
+                move(tensor, value.node, moves)
             leaves = Tree(self.fun(*rebuilt(self.args, numbers), **rebuilt(self.kwargs, numbers))).leaves
         finally:
-            for tensor, node, grad in before:
-                tensor.node, tensor.grad = node, grad
+            put_back(moves)
+            for tensor, grad in before:
+                tensor.grad = grad
         return [leaves[i] for i in self.wanted]
 
 

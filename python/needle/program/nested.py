@@ -5,7 +5,7 @@ What a body uses of the values around it becomes an input of its program.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,7 +59,7 @@ class Nest(Recorder):
 
     def __init__(self) -> None:
         super().__init__(user_line)
-        self.watched: dict[Tensor, str] = {}
+        self.watched: Mapping[Tensor, str] = {}
 
     @property
     def root(self) -> Any:
@@ -84,6 +84,10 @@ class Nest(Recorder):
                 made = self.call(Opaque(op), tuple(arrays), kind=Check if op.checks else Call)
             self.root.note_draws()  # it draws by itself, and will do so at each call
             return made
+
+    def stands_in(self, array: np.ndarray) -> bool:
+        """Whether something else is meant where this array is met."""
+        return id(array) in self._stand_ins or id(array.base) in self._stand_ins
 
     @contextmanager
     def aside(self) -> Iterator[Inner]:
@@ -156,8 +160,13 @@ class Inner(Nest):
         return super().var(array)
 
     def constant(self, value) -> Var:
-        found = self.outer.constant(value)
-        return found if isinstance(found, Constant) else self._captured(found)
+        array = np.asarray(value)
+        if self.outer.stands_in(array):
+            return self._captured(self.outer.constant(array))
+        return super().constant(array)
+
+    def stands_in(self, array: np.ndarray) -> bool:
+        return super().stands_in(array) or self.outer.stands_in(array)
 
     def _captured(self, var: Var) -> Var:
         if isinstance(var, Constant):
@@ -187,7 +196,7 @@ class Inner(Nest):
                 f"{self.name} uses a value that an enclosing transform follows in a way that it cannot see; "
                 "pass it as an argument instead"
             )
-        return [result.node.data for result in results]
+        return [self._imported(result.node.data) for result in results]
 
     def program(self, results: list, captured: list[Var] | None = None) -> Program:
         """The program of the body that gave `results`; its inputs are those of `run`, then what it captured."""

@@ -13,7 +13,7 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from .. import init
-from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, frame, linked_handle, new_handle, special
+from ..graph import Box, Frame, Node, Op, Tensor, ValueUnknown, frame, linked_handle, new_handle, put_back, special
 from ..ops.movement import broadcast_to, moveaxis
 from ..ops.slices import one_by_one
 from .trees import Tree, hand_back, node_of, tensor_of
@@ -145,8 +145,7 @@ def vmap(fun: Callable, in_axes=0, out_axes=0, randomness: str = "different") ->
                 inner_args, inner_kwargs = tree.inside(inside, swapped)
                 out = fun(*inner_args, **inner_kwargs)
             finally:
-                for parameter, node in swapped:
-                    parameter.node = node
+                put_back(swapped)
             out_tree = Tree(out)
             results = []
             for value, axis in zip(out_tree.leaves, _spread(out_axes, out, "out_axes"), strict=True):

@@ -20,7 +20,10 @@ from ..graph import (
     frame,
     new_handle,
     no_grad,
+    put_back,
     special,
+    standing,
+    standing_at,
     substitutes,
     substituting,
     tracing,
@@ -64,6 +67,8 @@ class Body:
         self.is_traced = False
         self._closed: tuple[Node, ...] = ()
         self._outer = substitutes()
+        trace = tracing()
+        self._places = standing() + ([] if trace is None else [(tensor, tensor.node) for tensor in trace.watched])
 
     def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
         count = len(self.weak)
@@ -77,7 +82,7 @@ class Body:
                 own[node] = closed.pop(0).node
         swaps = {node: own.get(other, other) for node, other in self._outer.items()} | own
         draw = _given(self.draws, tensors[count]) if self.draws else _refused(self.name)
-        with substituting(swaps), init.drawing(draw), _reopened(self._closed):
+        with substituting(swaps), init.drawing(draw), _reopened(self._closed), standing_at(self._places):
             results = self._run(tensors[:count])
         return [new_handle(swaps.get(x.node, x.node)) for x in results]
 
@@ -87,8 +92,7 @@ class Body:
         try:
             self.out = Tree(self.fun(*self.tree.inside(leaves, swapped)))
         finally:
-            for parameter, node in swapped:
-                parameter.node = node
+            put_back(swapped)
         results = [tensor_of(value, f"what the function given to {self.name} returns") for value in self.out.leaves]
         self.out.leaves = [None] * len(results)
         return [cast(x, dtype) for x, dtype in zip(results, self.dtypes)] + results[len(self.dtypes) :]

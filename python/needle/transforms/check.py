@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..graph import Tensor, new_handle
+from ..graph import Tensor, new_handle, put_back
 from .comparison import Directions, difference
 from .differences import directional
 from .forward import jvp
@@ -83,8 +83,7 @@ def _flattened(fun: Callable, args) -> tuple[Flat, list[Tensor], list[str]]:
         try:
             out = fun(*tree.inside(inside, swapped))
         finally:
-            for parameter, node in swapped:
-                parameter.node = node
+            put_back(swapped)
         tensors = [tensor_of(v, "what the function given to check_gradients returns") for v in Tree(out).leaves]
         return tuple([t for t in tensors if t.dtype.kind in "fc"])
 

@@ -23,6 +23,9 @@ from ..graph import (
     new_handle,
     no_grad,
     observing,
+    put_back,
+    standing,
+    standing_at,
 )
 from ..ops.selection import selected
 from .batch import vmap
@@ -113,16 +116,17 @@ def call_as_op(
     is_option = [options and not _may_have_derivatives(value) for value in tree.leaves]
     arguments = [node_of(x, "an argument") for x, constant in zip(tree.leaves, is_option) if not constant]
     structure: list[Tree] = []
+    places = standing()
 
     def flat(tensors: list[Tensor]) -> list[Tensor]:
         swapped: list[tuple[Tensor, Node]] = []
         given = iter(tensors)
         leaves = [x if constant else next(given) for x, constant in zip(tree.leaves, is_option)]
         try:
-            out = Tree(fun(*tree.inside(leaves, swapped)))
+            with standing_at(places):
+                out = Tree(fun(*tree.inside(leaves, swapped)))
         finally:
-            for parameter, node in swapped:
-                parameter.node = node
+            put_back(swapped)
         if not structure:  # of the first run only: a later one is recorded, and would be kept alive from here
             structure.append(out)
         return [tensor_of(value, "what the function returns") for value in out.leaves]

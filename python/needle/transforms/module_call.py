@@ -1,5 +1,6 @@
 """functional_call: a Module as a function of its parameters."""
 
+from ..graph import Moves, move, put_back
 from .trees import node_of
 
 
@@ -25,7 +26,7 @@ def functional_call(module, params: dict, *args, **kwargs):
     unknown = [name for name in params if name not in named]
     if unknown:
         raise KeyError(f"{type(module).__name__} has no parameter {unknown[0]!r}; it has {', '.join(named) or 'none'}")
-    before = []
+    before: Moves = []
     try:
         for name, value in params.items():
             parameter, node = named[name], node_of(value, f"parameter {name!r}")
@@ -33,9 +34,7 @@ def functional_call(module, params: dict, *args, **kwargs):
                 raise ValueError(
                     f"parameter {name!r} has shape {parameter.shape}, got a value of shape {node.data.shape}"
                 )
-            before.append((parameter, parameter.node))
-            parameter.node = node
+            move(parameter, node, before)
         return module(*args, **kwargs)
     finally:
-        for parameter, node in reversed(before):
-            parameter.node = node
+        put_back(before)

@@ -13,7 +13,19 @@ from contextlib import nullcontext
 
 import numpy as np
 
-from ..graph import Node, Tensor, TensorTuple, WeakNode, handle, is_recording, new_handle, plain_array, special
+from ..graph import (
+    Node,
+    Tensor,
+    TensorTuple,
+    WeakNode,
+    handle,
+    is_recording,
+    move,
+    new_handle,
+    plain_array,
+    put_back,
+    special,
+)
 
 _PLAIN = {Tensor, np.ndarray, float}  # what most leaves are
 
@@ -124,8 +136,7 @@ class _Module:
     def inside(self, tensors, swapped):
         for parameter, tensor in zip(self.leaves, tensors, strict=True):
             if tensor.node is not parameter.node:
-                swapped.append((parameter, parameter.node))
-                parameter.node = tensor.node
+                move(parameter, tensor.node, swapped)
                 tensor.node._handle = None
         return self.module
 
@@ -261,8 +272,7 @@ class Arguments:
             with special() if weak else nullcontext():  # on the special road weak numbers meet the dtypes of others
                 return fun(*args, **self.kwargs)
         finally:
-            for parameter, node in swapped:
-                parameter.node = node
+            put_back(swapped)
 
     def structure(self, values: list):
         """One value a leaf, in the structure of the followed argument (a tuple of them for several argnums)."""

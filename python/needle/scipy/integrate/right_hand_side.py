@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ... import ops
-from ...graph import Tensor, no_grad
+from ...graph import Tensor, no_grad, put_back
 from ...numpy.dispatch import as_tensor, holds_tensor
 from ...numpy.ufuncs import inexact
 from ...ops.kinds import Cast
@@ -36,8 +36,7 @@ class Arguments:
                 args[i] = arg
             return function(*first, *args)
         finally:
-            for parameter, node in swapped:
-                parameter.node = node
+            put_back(swapped)
 
 
 def right_hand_side(fun: Callable, arguments: Arguments, name: str) -> Callable:
