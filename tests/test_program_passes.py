@@ -248,6 +248,12 @@ def test_outputs_that_were_two_arrays_stay_two():
     assert not any(np.may_share_memory(a, b) for i, a in enumerate([*results, X]) for b in results[:i])
 
 
+def test_outputs_that_became_one_constant_are_two_arrays():
+    w = Writer()
+    results = interpret(checked(w.program(w(u(np.exp), 2), w(u(np.exp), 2)), []), [])
+    assert not np.may_share_memory(*results)
+
+
 def test_the_program_given_is_left_as_it_was():
     w = Writer()
     x = w.input(X)

@@ -58,7 +58,10 @@ def simplify(program: Program, record: Callable[[str, int, int], None] | None = 
 
 
 def parted(program: Program, before: Program) -> Program:
-    """The program, with outputs copied that share memory with each other or with an input, and did not before."""
+    """The program, with outputs copied that share memory with each other or with an input, and did not before.
+
+    Constants are left out: whoever runs a program hands back copies of them.
+    """
     old, new = aliases(before), aliases(program)
     instructions = list(program.instructions)
     outputs: list[Var] = []
@@ -68,7 +71,7 @@ def parted(program: Program, before: Program) -> Program:
         root, old_root = new[var], old[was]
         given = root in inputs or isinstance(root, Constant)
         shares = root is not old_root if given else taken.setdefault(root, old_root) is not old_root
-        if shares and i not in program.in_place:
+        if shares and i not in program.in_place and not isinstance(var, Constant):
             instruction = Instruction(Copy(), [var], [(var.shape, var.dtype)])
             instructions.append(instruction)
             var = instruction.output
