@@ -111,6 +111,8 @@ def _where(condition, *values):
         raise condition.recorder.asked(
             "where(condition), whose shape follows from values (use where(condition, a, b)),"
         )
+    if getattr(condition, "dtype", None) != bool:
+        condition = np.not_equal(condition, 0)
     args = (condition, *values)
     recorder = deepest(args).recorder
     with np.errstate(all="ignore"):
