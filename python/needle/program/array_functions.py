@@ -111,7 +111,7 @@ def _where(condition, *values):
         raise condition.recorder.asked(
             "where(condition), whose shape follows from values (use where(condition, a, b)),"
         )
-    if getattr(condition, "dtype", None) != bool:
+    if np.asarray(plain(condition)).dtype.kind != "b":
         condition = np.not_equal(condition, 0)
     args = (condition, *values)
     recorder = deepest(args).recorder
