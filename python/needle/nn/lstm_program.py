@@ -1,8 +1,8 @@
 """The LSTM of fused_lstm.py as a trace records it: each step's arrays by themselves, so that a program can choose where
 they lie and do all that is element by element in one pass.
 
-Gates are in the order i, f, g, o, and the batch is the last axis.  σ(a) = tanh(a/2)/2 + 1/2: with factors and summands
-of their own all four gates are one tanh.
+Gates are in the order i, f, g, o, and the batch is the last axis.  σ(a) = tanh(a/2)/2 + 1/2: with weights scaled
+accordingly all four gates are one tanh.
 """
 
 from typing import Any
@@ -18,18 +18,20 @@ _SUMMAND = (0.5, 0.5, 0, 0.5)
 def values(x, h, c, W_ih, W_hh, *biases) -> tuple:
     """What `LSTMSequence.compute` gives; kept are the gates (T, 4, H, B), and of each step (T, H, B) the cell before it
     and the tanh of the one after."""
-    (steps, batch, _), size = x.shape, h.shape[1]
-    from_input = np.matmul(W_ih.T, x.transpose(0, 2, 1)).reshape(steps, 4, size, batch)
-    if biases:
-        bias = (biases[0] + biases[1]).reshape(4, size, 1)
+    (steps, batch, width), size = x.shape, h.shape[1]
     factor, summand = (np.array(n, x.dtype).reshape(4, 1, 1) for n in (_FACTOR, _SUMMAND))
+    of_column = np.repeat(factor, size)
+    rows = x.transpose(0, 2, 1)
+    if biases:
+        W_ih = np.concatenate([W_ih, (biases[0] + biases[1])[None]])
+        rows = np.empty_like(x, order="C", shape=(steps, width + 1, batch))
+        rows[:, :width], rows[:, width] = x.transpose(0, 2, 1), 1
+    from_input = np.matmul((W_ih * of_column).T, rows).reshape(steps, 4, size, batch)
+    from_state = (W_hh * of_column).T
     h, c = h.T, c.T
     gates, states, cells, bent = [], [], [c], []
     for t in range(steps):
-        gate = from_input[t] + np.matmul(W_hh.T, h).reshape(4, size, batch)
-        if biases:
-            gate = gate + bias
-        gate = np.tanh(gate * factor) * factor + summand
+        gate = np.tanh(from_input[t] + np.matmul(from_state, h).reshape(4, size, batch)) * factor + summand
         i, f, g, o = (gate[k] for k in range(4))
         c = f * c + i * g
         tanh_c = np.tanh(c)
@@ -55,18 +57,16 @@ def adjoint(out_grads: tuple, outputs: tuple, inputs: tuple, needs: tuple[bool, 
 
     dh: Any = None
     dc: Any = None
-    columns = []
+    columns = np.empty_like(gates, order="C", shape=(4, size, steps, batch))
+    by_step = columns.reshape(4 * size, steps, batch)
     for t in reversed(range(steps)):
         dh = _sum(dh, None if by_output is None else by_output[t])
         dc = _sum(_sum(dc, None if by_cell is None else by_cell[t]), None if dh is None else dh * passed[t])
-        slopes = np.empty_like(gates, order="C", shape=(4, size, batch))
-        slopes[:3] = by_ifg[t] * dc
-        slopes[3] = 0 if dh is None else by_o[t] * dh
-        dz = slopes.reshape(4 * size, batch)
-        columns.append(dz)
-        dh, dc = np.matmul(W_hh, dz), dc * f[t]
+        columns[:3, :, t] = by_ifg[t] * dc
+        columns[3, :, t] = 0 if dh is None else by_o[t] * dh
+        dh, dc = np.matmul(W_hh, by_step[:, t]), dc * f[t]
 
-    by_z = np.stack(columns[::-1], 1).reshape(4 * size, steps * batch).T
+    by_z = columns.reshape(4 * size, steps * batch).T
     by_x = by_W_ih = by_W_hh = by_bias = None
     if needs[0]:
         by_x = np.matmul(by_z, W_ih.T).reshape(x.shape)
