@@ -119,6 +119,17 @@ def test_softmax_of_infinite_numbers():
     np.testing.assert_array_equal(found, expected)
 
 
+def test_where_knows_conditions_that_are_bools_and_values_of_one_dtype():
+    x, y = randn(3, 200), randn(3, 200) > 0
+    compiled = ndl.jit(lambda x, y: np.where(np.round(x), np.float64(0.5) * x, y), backend="numpy")
+    np.testing.assert_array_equal(compiled(x, y), np.where(np.round(x), np.float64(0.5) * x, y))
+
+
+def test_the_shares_at_ties():
+    x, y = ndl.Tensor(np.array([1.0, 2.0, 3.0])), ndl.Tensor(np.array([1.0, 3.0, 2.0]))
+    check(lambda: (ndl.maximum(x, y), ndl.minimum(x, y)), [x, y])
+
+
 def test_windows_are_a_view_of_each_place():
     x = randn(2, 5, 6)
     seen = Windows((3, 2), (1, 2))(x)

@@ -117,8 +117,10 @@ def _where(condition, *values):
     recorder = deepest(args).recorder
     with np.errstate(all="ignore"):
         value = np.where(*[plain(x) for x in args])
-    numbers = [x if isinstance(x, (Traced, np.ndarray)) else np.asarray(x, value.dtype) for x in values]
-    return recorder.record(Where(), [recorder.var(x) for x in (condition, *numbers)], value)
+    if isinstance(condition, (Traced, np.ndarray)) and condition.dtype != np.bool_:
+        condition = condition != 0
+    alike = [x.astype(value.dtype, copy=False) if hasattr(x, "astype") else np.asarray(x, value.dtype) for x in values]
+    return recorder.record(Where(), [recorder.var(x) for x in (condition, *alike)], value)
 
 
 @_rule(np.reshape)
