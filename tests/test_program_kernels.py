@@ -12,7 +12,7 @@ from needle.program import pool
 from needle.program.functions import Fused
 from needle.program.fuse import can_fuse, fuse
 from needle.program.ir import Constant, Program, interpret
-from needle.program.kernels import CompiledKernel, can_compile, overwritable
+from needle.program.kernels import CompiledKernel, Native, can_compile
 from needle.program.recording import Recorder
 
 pytest.importorskip("llvmlite")
@@ -295,14 +295,14 @@ def test_a_result_in_the_memory_of_an_input():
     x, y = array(50), array(50, seed=1)
     (step,) = fused(lambda x, y: (np.tanh(x) * y, x + 1), x, y)
     body = step.function.body
-    assert overwritable(body, 0) == [0, 1]
+    assert Native(body).overwritable(0) == [0, 1]
     expected = np.tanh(x) * y
     result = np.empty(50, "f4")
     assert CompiledKernel(body, shared={0: 1}).call(x, y, y, result)
     np.testing.assert_allclose(y, expected, rtol=1e-6)
     np.testing.assert_array_equal(result, x + 1)
     (step,) = fused(softmax, array(5, 6))
-    assert overwritable(step.function.body, 0) == []  # x is gone through three times
+    assert Native(step.function.body).overwritable(0) == []  # x is gone through three times
 
 
 def test_threads_give_the_same_bits_at_each_call(monkeypatch):

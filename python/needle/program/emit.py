@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from .blocks import Blocks
 from .functions import (
     Assign,
     BroadcastTo,
@@ -35,7 +34,8 @@ from .functions import (
     Where,
 )
 from .ir import Instruction, Program, Var
-from .plan import ALIGNMENT, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
+from .kernels import Native
+from .plan import ALIGNMENT, GROUPS, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
 
 _HEAD = """
     try:
@@ -51,6 +51,7 @@ class Emitter:
     Attributes:
         source: the function `program`.
         inner: the functions that run one block of a group.
+        listings: what kernels compute.
         statements: (text, user's line) of each statement, in order.
         names: the objects that the source refers to.
     """
@@ -58,6 +59,7 @@ class Emitter:
     def __init__(self, plan: Plan, name: str = "program"):
         self.plan, self.name = plan, name
         self.inner: list[Emitter] = []
+        self.listings: list[str] = []
         self.names: dict[str, Any] = {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
         self.statements: list[tuple[str, str]] = []
         self._called: dict[Var, str] = {}
@@ -71,7 +73,7 @@ class Emitter:
         self._body()
         self.names |= {"arenas": [], "new_arena": self._new_arena()}
         inside = [inner.source for inner in {inner.name: inner for inner in reversed(self.inner)}.values()]
-        self.source: str = "\n\n".join([*reversed(inside), self._source(timed=False)])
+        self.source: str = "\n\n".join([*self.listings, *reversed(inside), self._source(timed=False)])
 
     # Names
 
@@ -153,8 +155,8 @@ class Emitter:
             inputs = ["", self._name(instruction.inputs[1])]
         else:
             inputs = [self._name(var) for var in instruction.inputs]
-        if isinstance(function, Blocks):
-            return self._in_blocks(instruction, inputs)
+        if isinstance(function, GROUPS):
+            return self._group(instruction, inputs)
         if not (function.view or isinstance(function, WRITES)):
             return self._called_with(instruction, inputs)
         var = instruction.output
@@ -338,10 +340,10 @@ class Emitter:
         lines = [f"{', '.join(names)}{',' if len(names) == 1 else ''} = {value}{shapes}"]
         return lines + [f"{name} = {checked(var, name)}" for name, var in zip(names, instruction.outputs)]
 
-    def _in_blocks(self, instruction: Instruction, inputs: list[str]) -> list[str]:
-        """The call of a function that runs a group block by block."""
+    def _group(self, instruction: Instruction, inputs: list[str]) -> list[str]:
+        """The call of a function that runs a group: block by block, or a compiled kernel."""
         function, plan = instruction.function, self.plan
-        over, into, lines, names = {}, [], [], []
+        over, lines, names = {}, [], []
         for i, var in enumerate(instruction.outputs):
             target, buffer = plan.targets.get(var), plan.buffers.get(var)
             for j in function.overwritable(i):
@@ -350,22 +352,54 @@ class Emitter:
                     over[i] = j
             if i in over:
                 names.append(inputs[over[i]])
-                continue
-            if target is not None:
-                into.append(self._name(target))
+            elif target is not None:
+                names.append(self._name(target))
             elif buffer is not None:
-                into.append(self._buffer(buffer))
+                names.append(self._buffer(buffer))
             else:
                 lines.append(f"{self._name(var)} = {self._empty()}({var.shape}, {self._dtype(var.dtype)})")
-                into.append(self._name(var))
-            names.append(into[-1])
-        name = self._unused("rows")
-        self.names[name] = function.runner(over, lambda program: self._inner(program, name))
-        lines.append(f"{name}({', '.join([*inputs, *into])})")
+                names.append(self._name(var))
+        if isinstance(function, Native):
+            lines.append(self._kernel(instruction, over, [*inputs, *names]))
+        else:
+            name = self._unused("rows")
+            self.names[name] = function.runner(over, lambda program: self._inner(program, name))
+            into = [place for i, place in enumerate(names) if i not in over]
+            lines.append(f"{name}({', '.join([*inputs, *into])})")
         for var, place in zip(instruction.outputs, names):
             if place != self._name(var):
                 lines.append(f"{self._name(var)} = {place}  # {_kind(var)}")
         return lines
+
+    def _kernel(self, instruction: Instruction, over: dict[int, int], arrays: list[str]) -> str:
+        """The call of a compiled kernel; of arrays that may lie in any order, one that does not mind follows."""
+        plan = self.plan
+        strides: list[tuple[int, ...] | None] = []
+        unknown = []
+        for i, var in enumerate(instruction.inputs):
+            steps = self._strides(var)
+            if steps is None or any(step % var.dtype.itemsize for step in steps):
+                unknown.append(i)
+                strides.append(None)
+            else:
+                strides.append(tuple([step // var.dtype.itemsize for step in steps]))
+        unknown += [len(strides) + i for i, var in enumerate(instruction.outputs) if var in plan.targets]
+        kernel = instruction.function.compiled(strides, over, unknown)
+        name = self._unused("kernel")
+        self.names[name] = kernel.call
+        self.listings.append(instruction.function.listing(name))
+        call = f"{name}({', '.join(arrays)})"
+        if not unknown:
+            return call
+        self.names[self._unused(f"{name}_any")] = kernel.arranged
+        return f"{call} or {name}_any({', '.join(arrays)})"
+
+    def _strides(self, var: Var) -> tuple[int, ...] | None:
+        """How an array lies, in bytes; None if only the call shows it."""
+        array = self.plan.constants.get(var)
+        if array is None:
+            return self.plan.strides.get(var)
+        return array.strides if any(array.strides) or not array.ndim else np.empty(array.shape, array.dtype).strides
 
     def _inner(self, program: Program, name: str) -> Callable:
         inner = Emitter(plan(program), name)

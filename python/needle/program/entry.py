@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import ref
 
@@ -49,6 +50,7 @@ class Entry:
         self._guards = self._guard_lines()
         self.source = _function("call(args, kwargs)", [*self._guards, *self._body()])
         self.call = self._compiled(self.source, "call")
+        compiled.when_changed(partial(self.call.__globals__.__setitem__, "program"))
         roots.release()
 
     def _compiled(self, source: str, name: str):

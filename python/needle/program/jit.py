@@ -63,7 +63,7 @@ class JitFunction:
     def _traced(self, args, kwargs) -> Entry:
         found = capture(self.fun, args, kwargs, self._is_static)
         linked = functools.partial(_linked, self.fun, self.__name__, self.backend, self.wait)
-        entry = Entry(found, compile_program(found.program, self.backend), self.__name__, linked)
+        entry = Entry(found, compile_program(found.program, self.backend, self.wait), self.__name__, linked)
         self._entries = [entry, *self._entries[: LIMIT - 1]]
         self._traces += 1
         return entry

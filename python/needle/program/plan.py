@@ -15,11 +15,13 @@ import numpy as np
 from .blocks import Blocks, in_blocks
 from .functions import Assign, Cast, Copy, Full, Function, Fused, Index, Matmul, Reduce, Ufunc, Where
 from .ir import Constant, Input, Instruction, Program, Var
+from .kernels import Native
 from .passes import sums_as_products
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 FEW = 256  # elements: fewer are done as fast by NumPy's own `where`
-WRITES = (Ufunc, Cast, Where, Copy, Reduce, Matmul, Assign, Full, Blocks)  # what can be told where to write its result
+GROUPS = (Blocks, Native)  # several instructions in one, with several results
+WRITES = (Ufunc, Cast, Where, Copy, Reduce, Matmul, Assign, Full, *GROUPS)  # what can be told where to write its result
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Plan:
         copied: for outputs that go into the memory of an input at the end, that input.
         in_new: results that lie in memory which is new at each call.
         work: for instructions that need memory to work in, its place.
+        strides: of the arrays that lie in scratch, their strides in bytes.
         last: for each array, the number of the last instruction that reads its memory.
         nbytes: the size of scratch.
         unshared: what scratch would take if no two arrays lay in the same place.
@@ -64,6 +67,7 @@ class Plan:
     copied: dict[int, Input] = field(default_factory=dict)
     in_new: set[Var] = field(default_factory=set)
     work: dict[Instruction, Buffer] = field(default_factory=dict)
+    strides: dict[Var, tuple[int, ...]] = field(default_factory=dict)
     last: dict[Var, int] = field(default_factory=dict)
     nbytes: int = 0
     unshared: int = 0
@@ -106,6 +110,7 @@ def plan(program: Program) -> Plan:
     _choose_targets(made, memory, last_reads(program, memory))
     made.in_new = {_shown_by(var) for i, var in enumerate(program.outputs) if i not in program.in_place}
     layouts = _layouts(made)
+    made.strides = {var: array.strides for var, array in layouts.items()}
     memory = memories(program, made.buffers)
     made.last = last_reads(program, memory)
     _place(made, layouts, memory)
@@ -204,7 +209,7 @@ def is_zero(var: Var) -> bool:
 
 def overwritable(instruction: Instruction, var: Var) -> tuple[Var, ...]:
     """The operands in whose memory the result `var` may be written while it is computed."""
-    if isinstance(instruction.function, Blocks):
+    if isinstance(instruction.function, GROUPS):
         numbers = instruction.function.overwritable(instruction.outputs.index(var))
         return tuple([instruction.inputs[j] for j in numbers])
     if isinstance(instruction.function, Where):
@@ -251,7 +256,7 @@ def _layouts(made: Plan) -> dict[Var, np.ndarray]:
         constants.update((var, var.array) for var in instruction.inputs if isinstance(var, Constant))
         if not (function.view or isinstance(function, WRITES)):
             continue  # it gives memory of its own
-        if isinstance(function, Blocks):
+        if isinstance(function, GROUPS):
             for var in instruction.outputs:
                 if var not in made.in_new and var not in made.targets:
                     _lay(made, layouts, var, tuple(range(var.ndim)))

@@ -2,4 +2,5 @@
 
 from .elements import can_compile
 from .kernel import CompiledKernel, overwritable
-from .library import Unavailable, library
+from .library import Unavailable, is_installed, library
+from .native import Native, groups, in_kernels

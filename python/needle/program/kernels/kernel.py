@@ -92,11 +92,11 @@ def seconds(schedule: Schedule) -> float:
     return max(work * _ADDITION, memory * _BYTE)
 
 
-def overwritable(body: Program, i: int) -> list[int]:
+def overwritable(schedule: Schedule, i: int) -> list[int]:
     """The inputs, by their numbers, in whose memory result i may be written: an element is read, if at all, right
     before it is written."""
-    schedule = Schedule(body)
-    space, result = schedule.space, body.outputs[i]
+    body, space = schedule.body, schedule.space
+    result = body.outputs[i]
     if space.split is not None or result in space.ended or space.lies[result] != tuple(space.axes):
         return []
     kind = result.shape, result.dtype

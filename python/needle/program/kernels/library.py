@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib.util
 import os
 import sys
 import tempfile
@@ -103,6 +104,11 @@ def bound(address: int, sizes: np.ndarray):
 _METHODS: list[_Method] = []  # Python's functions refer to these
 _LIBRARY: list[Library] = []
 _LOCK = threading.Lock()
+
+
+def is_installed() -> bool:
+    """Whether there is an LLVM to compile with."""
+    return importlib.util.find_spec("llvmlite") is not None
 
 
 def library() -> Library:

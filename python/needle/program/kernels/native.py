@@ -1,0 +1,75 @@
+"""Fused groups of a program as functions that compiled kernels carry out."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from ..functions import Function, Fused, Reduce
+from ..fuse import can_fuse, fuse
+from ..ir import Instruction, Program, Var, interpret
+from .elements import can_compile
+from .kernel import CompiledKernel, overwritable
+from .schedule import Schedule
+
+
+class Native(Function):
+    """A group that one kernel computes.  `body` is the group's program."""
+
+    several = True
+
+    def __init__(self, body: Program):
+        self.body = body
+
+    def key(self):
+        return None
+
+    @cached_property
+    def _overwritable(self) -> list[list[int]]:
+        schedule = Schedule(self.body)
+        return [overwritable(schedule, i) for i in range(len(self.body.outputs))]
+
+    def overwritable(self, i: int) -> list[int]:
+        """The inputs, by their numbers, in whose memory result i may be written."""
+        return self._overwritable[i]
+
+    def compiled(self, strides: list, shared: dict[int, int], unknown: list[int]) -> CompiledKernel:
+        """The kernel, for arrays that lie as is told (see CompiledKernel)."""
+        return CompiledKernel(self.body, strides, shared, unknown)
+
+    def __call__(self, *arrays):
+        return tuple(interpret(self.body, arrays))
+
+    def __repr__(self) -> str:
+        return f"Native({len(self.body)} instructions)"
+
+    def listing(self, name: str) -> str:
+        """What the kernel computes, as a person reads it."""
+        names: dict[Var, str] = {var: f"x{i}" for i, var in enumerate(self.body.inputs)}
+        kinds = ", ".join(f"{names[var]}: {var.dtype}{list(var.shape)}" for var in self.body.inputs)
+        lines = [f"# kernel {name}({kinds})"]
+        for step in self.body:
+            names[step.output] = f"t{len(names) - len(self.body.inputs)}"
+            operands = [names[var] if var in names else repr(getattr(var, "scalar", var)) for var in step.inputs]
+            lines.append(f"#     {names[step.output]} = {_spelled(step.function)}({', '.join(operands)})")
+        lines.append(f"#     return {', '.join(names[var] for var in self.body.outputs)}")
+        return "\n".join(lines) + "\n"
+
+
+def _spelled(function: Function) -> str:
+    ufunc = getattr(function, "ufunc", None)
+    if isinstance(function, Reduce):
+        return f"{function.ufunc.__name__}.reduce[{', '.join(map(str, function.axis))}]"
+    return type(function).__name__.lower() if ufunc is None else ufunc.__name__
+
+
+def in_kernels(program: Program) -> Program:
+    """The program, fused, with its groups as `Native`.  The program itself is used up."""
+    fused = fuse(program, lambda step: can_fuse(step) and can_compile(step), alone=True)
+    for step in fused:
+        if isinstance(step.function, Fused):
+            step.function = Native(step.function.body)
+    return fused
+
+
+def groups(program: Program) -> list[Instruction]:
+    return [step for step in program if isinstance(step.function, Native)]
