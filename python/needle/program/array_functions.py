@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from .functions import BroadcastTo, Empty, Full, Where, Windows
-from .recording import FUNCTIONS, MAKERS, UFUNCS, Traced, deepest, everywhere, plain, traced_in
+from .recording import FUNCTIONS, MAKERS, UFUNCS, ShapeAsked, Traced, deepest, everywhere, plain, traced_in
 
 
 def _rule(*functions):
@@ -268,7 +268,7 @@ def _reduced(ufunc, a, axis, dtype, out, keepdims, initial, where):
 def _of_unknown_shape(function):
     def refuse(*args, **kwargs):
         raise next(traced_in((args, kwargs))).recorder.asked(
-            f"{function.__name__}, whose shape follows from values (where(mask, x, 0) keeps the shape),"
+            f"{function.__name__}, whose shape follows from values (where(mask, x, 0) keeps the shape),", ShapeAsked
         )
 
     return refuse

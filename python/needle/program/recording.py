@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..graph import ValueUnknown
+from ..graph import Tensor, ValueUnknown
 from .functions import (
     Assign,
     BroadcastTo,
@@ -41,6 +41,10 @@ from .ir import Constant, Input, Instruction, Var
 
 class ValueAsked(ValueUnknown):
     """The value of a traced array was asked for."""
+
+
+class ShapeAsked(ValueAsked):
+    """A shape was asked for that follows from values."""
 
 
 class Recorder:
@@ -127,9 +131,9 @@ class Recorder:
         (var,) = self.emit(function, inputs, [value])
         return Traced(self, var, value)
 
-    def asked(self, what: str) -> ValueAsked:
+    def asked(self, what: str, kind: type[ValueAsked] = ValueAsked) -> ValueAsked:
         """The error for a question that only values can answer."""
-        return ValueAsked(
+        return kind(
             f"{what} of a traced value was asked for, in\n  {self.line()}\nUnder jit there is none yet: choose with "
             "needle.where or needle.cond, make the argument that it follows from static (static_argnums), or return "
             "it from the jitted function and ask outside"
@@ -490,11 +494,12 @@ class Traced(NDArrayOperatorsMixin):
         if _is_basic(key):
             return self._view(Index(key))
         if any(item.dtype == bool for item in traced_in((key,))):
-            raise self.recorder.asked("x[mask], whose shape follows from values (use where(mask, x, 0)),")
+            raise self.recorder.asked("x[mask], whose shape follows from values (use where(mask, x, 0)),", ShapeAsked)
         return deepest((self, key)).recorder.call(operator.getitem, (self, key))
 
     def __setitem__(self, key, value) -> None:
         recorder = self.recorder
+        value = value.node.data if isinstance(value, Tensor) else value
         if key is ... or (isinstance(key, slice) and key == slice(None)):
             self._write(value, "unsafe")
             return

@@ -29,6 +29,7 @@ _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tq
 _MISSING = object()
 _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMBERS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.dtype)
+_IDLE = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__getstate__", "__setstate__"}
 _DYNAMIC = {"getattr", "vars", "__dict__", "attrgetter", "methodcaller", "__getattribute__", "eval", "exec"}
 MOST = 20_000  # guards, of one function
 SMALL = 65536  # bytes: up to here, what a closed-over array holds is compared where no op has met it
@@ -58,6 +59,7 @@ class Roots:
         self._mentioned: set[str] = set()  # names in the code that was found so far
         self._waiting: dict[str, list[Callable[[], list]]] = {}  # what to look into once a name is mentioned
         self._stack: list[Any] = []  # objects that are still to be looked into
+        self._modules: set[tuple] = set()  # modules and classes that were looked into, each with the code that names it
         self._expressions: dict[int, str] = {}  # of objects, by id
         self.snapshot = Snapshot()
         self.generators: list[Any] = []
@@ -320,7 +322,7 @@ class Roots:
                 inside += self._once(name, functools.partial(self._item, kind, at, value, f"{kind.__name__}.{name}"))
             elif hasattr(value, "trace_roots"):
                 found = [value]
-            if found and (name in called or name.startswith("__")):
+            if found and (name in called or name.startswith("__")) and name not in _IDLE:
                 inside += found
             elif found:
                 inside += self._once(name, functools.partial(list, found))
@@ -421,22 +423,32 @@ class Roots:
             if name in space:
                 at = f"{self._name(space)}.get({name!r}, MISSING)"
                 if isinstance(space[name], (types.ModuleType, type)):
-                    self._module(space[name], fun.__code__)
+                    inside += self._module(space[name], fun.__code__)
                 else:
                     self.snapshot.take_entry(space, name)
                     inside += self._item(space, at, space[name], name)
         return inside
 
-    def _module(self, module, code) -> None:
-        """A module or class of the user's (`config.rate`): those of its attributes that the code names."""
-        if _is_foreign(module) or _is_ours(module):
-            return
-        space = vars(module)
-        for name in _names_in(code):
-            if name in space and isinstance(space[name], (Tensor, np.ndarray, *_CONSTANTS)):
+    def _module(self, module, code) -> list:
+        """A module or class of the user's (`config.rate`): those of its attributes that the code names, and how a class
+        makes its instances."""
+        if _is_foreign(module) or _is_ours(module) or (id(module), code) in self._modules:
+            return []
+        self._modules.add((id(module), code))
+        space, inside = vars(module), []
+        if isinstance(module, type):
+            inside += self._of_class(module, module.__name__, set())
+            inside += [
+                space[name] for name in ("__init__", "__new__") if isinstance(space.get(name), types.FunctionType)
+            ]
+        for name in [name for name in _names_in(code) if name in space]:
+            value = space[name]
+            if isinstance(value, (types.ModuleType, type)):
+                inside += self._module(value, code)
+            elif not isinstance(value, (staticmethod, classmethod, property)):
                 at = f"vars({self._name(module)}).get({name!r}, MISSING)"
-                for item in self._item(module, at, space[name], f"{module.__name__}.{name}"):
-                    self._walk(item)
+                inside += self._item(module, at, value, f"{module.__name__}.{name}")
+        return inside
 
 
 class Unseen:
