@@ -39,6 +39,8 @@ class Entry:
             "new_handle": new_handle,
             "linked_handle": linked_handle,
             "Node": Node,
+            "new": object.__new__,
+            "ref": ref,
         }
         self._names |= {"is_recording": is_recording, "asarray": np.asarray, "random_state": random_state}
         self._data = {at: f"d{i}" for i, at in enumerate(roots.tensors.values())}  # the arrays of the Tensors
@@ -48,13 +50,15 @@ class Entry:
         self.pullback: Any = None  # made when it is first asked for
         self._reasons: dict[int, str] = {}
         self._guards = self._guard_lines()
-        self.source = _function("call(args, kwargs)", [*self._guards, *self._body()])
+        guards, held = self._split()
+        self.source = "\n".join([*held, _function("call(args, kwargs)", [*guards, *self._body()])])
         self.call = self._compiled(self.source, "call")
         compiled.when_changed(partial(self.call.__globals__.__setitem__, "program"))
         roots.release()
 
     def _compiled(self, source: str, name: str):
         space = dict(self._names)
+        space["found"] = space
         exec(compile(source, f"<{name} of {self.name}>", "exec"), space)
         return space.pop(name)
 
@@ -77,9 +81,43 @@ class Entry:
             lines += self._fits(at, tensor)
         if len(self._data) > 1 and captured.stores:  # two ways that led to two Tensors must do so still
             lines.append(f"if len({{{', '.join(f'id({at})' for at in self._data)}}}) != {len(self._data)}: return MISS")
+        lines += ["is_new = False"] if captured.states else []
         for i, state in enumerate(captured.states):
             lines += self._keeps(i, state)
         return lines
+
+    def _split(self) -> tuple[list[str], list[str]]:
+        """The guards as the call itself looks at them, and the source of the function that looks at what is held.
+
+        That function is called when a quick look finds other objects there than the last time; what it finds it leaves
+        in global variables.
+        """
+        roots = self.captured.roots
+        held = range(roots.held.start + 1, roots.held.stop + 1)  # the first line asks whether gradients are recorded
+        if roots.mixed or len(held) < 4:
+            return self._guards, []
+        expressions = [*roots.tensors.values(), *[at for _, at in roots.arrays.values()]]
+        lines = [self._guards[i] for i in held]
+        found = [name for name in expressions if any(line.startswith(f"{name} = ") for line in lines)]
+        looks, news, keeps = [], [], []
+        for i, (at, several) in enumerate(roots.quick):
+            looks.append(f"(*map(id, {at}),) == q{i}" if several else f"{at} is q{i}")
+            news.append(f"(*map(id, k{i}),)" if several else f"k{i}")
+            keeps.append(f"k{i} = [*{at}]" if several else f"k{i} = {at}")  # kept, lest another take its place and id
+        count = range(len(looks))
+        names = [*found, *[f"q{i}" for i in count], *[f"k{i}" for i in count], "is_ready"]
+        look = [
+            *[f"{name} = None" for name in names],
+            "def look():",
+            f"    global {', '.join(f'q{i}, k{i}' for i in count)}, is_ready",
+            *[f"    {keep}" for keep in keeps],
+            *[f"    {line}" for line in lines],
+            f"    found.update(({', '.join(f'({name!r}, {name})' for name in found)}{',' if found else ''}))",
+            *[f"    q{i} = {new}" for i, new in enumerate(news)],
+            "    is_ready = True",
+        ]
+        guard = f"if not (is_ready and {' and '.join(looks) or 'True'}) and look() is MISS: return MISS"
+        return [*self._guards[: held.start], guard, *self._guards[held.stop :]], look
 
     def _fits(self, at: str, tensor: Tensor) -> list[str]:
         node, data = tensor.node, self._data[at]
@@ -97,8 +135,8 @@ class Entry:
         dtype = self._name(value.dtype)
         return [
             f"s{i} = {holder}.get({state.name!r})",
-            f"if s{i} is not None and (s{i}.dtype != {dtype} or s{i}.shape != {value.shape!r}): return MISS",
-            f"if s{i} is None: s{i} = {zeros}()",
+            f"if s{i} is None: s{i}, is_new = {zeros}(), True",
+            f"if s{i}.dtype is not {dtype} or s{i}.shape != {value.shape!r}: return MISS",
         ]
 
     def fits(self, args: tuple, kwargs: dict) -> bool:
@@ -130,7 +168,7 @@ class Entry:
         early = [step for step in steps[:late] if isinstance(step, Change)]
         for i, step in enumerate(steps[:late]):
             lines += self._step(i, step, any(isinstance(before, Change) for before in steps[:i]))
-        if captured.draws and self._results:
+        if captured.draws and self._results and not self.is_spent():
             lines.append("random = random_state()")
         arrays = ", ".join(map(self._array, captured.sources))
         outputs = "".join(f"r{i}, " for i in range(len(captured.program.outputs)))
@@ -145,8 +183,11 @@ class Entry:
                 *[f"    {holder}.clear(); {holder}.update(before_{holder})" for holder in holders],
                 "    raise",
             ]
-        for i, state in enumerate(captured.states):
-            lines.append(f"{self._name(state.holder)}[{state.name!r}] = s{i}")
+        if captured.states:
+            lines.append("if is_new:")
+            lines += [
+                f"    {self._name(state.holder)}[{state.name!r}] = s{i}" for i, state in enumerate(captured.states)
+            ]
         if self._results:
             nodes = "".join(f"n{data[1:]}, " for data in self._data.values())
             numbers = "".join(
@@ -157,7 +198,7 @@ class Entry:
             arrays = "".join(f"r{result.output}, " for result in self._results)
             tensors = "".join(f"{at}, " for at in self._data)
             closed = "".join(f"{source.at}, " for source in captured.sources if source.kind == "array")
-            random = "random" if captured.draws else "None"
+            random = "random" if captured.draws and not self.is_spent() else "None"
             lines.append(
                 f"linked_results = linked(entry(), args, kwargs, ({tensors}), [{closed}], ({nodes}{numbers}), "
                 f"({arrays}), {random})"
@@ -195,11 +236,16 @@ class Entry:
         return f"h{source.at}[{source.place}]"
 
     def _stored(self, store: Store) -> str:
+        # As new_handle(Node(None, (), data, requires_grad)) and Tensor._move do it, in a third of the time
         if store.output is None:
             return f"{store.at}.grad = None"
+        node = (
+            f"n = new(Node); n.op = None; n.inputs = (); n.data = r{store.output}; "
+            f"n.requires_grad = {store.requires_grad}; n._handle = "
+        )
         if store.kind == "gradient":
-            return f"{store.at}.grad = new_handle(Node(None, (), r{store.output}, False))"
-        return f"{store.at}._move(Node(None, (), r{store.output}, {store.requires_grad}))"
+            return f"{node}None; t = new(Tensor); t.node = n; t.grad = None; {store.at}.grad = t"
+        return f"{node}ref({store.at}); {store.at}.node = n"
 
     def _result(self) -> str:
         values = [self._value(result) for result in self.captured.results]

@@ -45,6 +45,10 @@ class Roots:
         lines: the guards, as lines of source within a function of `args` and `kwargs`.
         reasons: what a guard looks at, as the user would write it, by the number of its line.
         names: the objects that the source refers to.
+        held: which of the lines are about what is held, and not about arguments.
+        quick: expressions for what holds that, none of which gives another object (or, with True, other ids) unless
+            something there changed.
+        mixed: whether the lines about what is held need to know the arguments.
         generators: random generators of NumPy's and Python's own, of which no guard can tell whether they moved on.
     """
 
@@ -65,22 +69,29 @@ class Roots:
         self.generators: list[Any] = []
         self._bound: set[int] = set()  # objects that are found anew at each call, by way of the arguments
         self._paths: dict[int, str] = {}  # what the user calls an object
+        self._came: set[Tensor] | None = None  # the Tensors among the arguments, once these have been looked at
+        self.quick: list[tuple[str, bool]] = []
+        self.mixed = False
         self._argument(args, "args", static, ())
         self._argument(kwargs, "kwargs", static, ())
+        start = len(self.lines)
+        self._came = set(self.tensors)
         for tensor in held:
             self._tensor(tensor, self._name(tensor), "a Tensor")
-        self._paths[id(fun)] = getattr(fun, "__name__", type(fun).__name__)
+        self._paths[id(fun)] = named(fun)
         self._walk(fun)
+        self.held = range(start, len(self.lines))
 
     def release(self) -> None:
         """Forget the objects that only the trace needed."""
         self.tensors, self.arrays = {}, {}
         self.numbers = [(path, at, None) for path, at, _ in self.numbers]
-        self._seen, self.snapshot, self.generators = {}, Snapshot(), []
+        self._seen, self._came, self.snapshot, self.generators = {}, set(), Snapshot(), []
 
     def _name(self, value) -> str:
         """The expression for an object in the source of the guards."""
         name = self._expressions.get(id(value))
+        self.mixed = self.mixed or (id(value) in self._bound and self._came is not None)
         if name is None:
             name = self._expressions[id(value)] = f"o{len(self.names)}"
             self.names[name] = value
@@ -224,6 +235,7 @@ class Roots:
             self.tensors[tensor] = at
             self._paths[id(tensor)] = path
         else:
+            self.mixed = self.mixed or (self._came is not None and tensor in self._came)
             self._require(f"{at} is {self.tensors[tensor]}", path)
 
     def _walk(self, first) -> None:
@@ -335,6 +347,8 @@ class Roots:
             self.snapshot.take(value, path)
         if isinstance(value, list) and id(value) not in self._bound:
             self._require(f"len({name}) == {len(value)}", f"the length of {path}")
+        if isinstance(value, list):
+            self._watch(name, True)
         if all(isinstance(item, _CONSTANTS) for item in value):
             if isinstance(value, list):
                 kinds = self._name([*map(type, value)])
@@ -348,7 +362,7 @@ class Roots:
         return [
             item
             for i, inner in enumerate(value)
-            for item in self._item(value, f"{name}[{i}]", inner, f"{path}[{i}]", guarded)
+            for item in self._item(value, f"{name}[{i}]", inner, f"{path}[{i}]", guarded, watched=True)
         ]
 
     def _entries(self, value: dict, is_object: bool = False, as_mentioned: bool = False) -> list:
@@ -357,16 +371,26 @@ class Roots:
         if id(value) not in self._bound:
             what = f"the attributes of {path}" if is_object else f"the length of {path}"
             self._require(f"len({name}) == {len(value)}", what)
+        self._watch(f"len({name})" if as_mentioned else f"{name}.values()", not as_mentioned)
         inside = []
         for key, inner in list(value.items()):
             at = f"{name}.get({self._spell(key)}, MISSING)"
             called = f"{path}.{key}" if is_object else f"{path}[{key!r}]"
-            look = functools.partial(self._item, value, at, inner, called)
+            look = functools.partial(self._item, value, at, inner, called, watched=not as_mentioned)
             inside += self._once(key, look) if as_mentioned else look()
         return inside
 
-    def _item(self, holder, at: str, value, path: str, guarded: bool = True) -> list:
-        """Guard one thing that an object holds; gives it if it is to be looked into."""
+    def _watch(self, at: str, several: bool = False) -> None:
+        if self._came is not None:
+            self.quick.append((at, several))
+
+    def _item(self, holder, at: str, value, path: str, guarded: bool = True, watched: bool = False) -> list:
+        """Guard one thing that an object holds; gives it if it is to be looked into.
+
+        `watched` says that it has been seen to that a quick look at the holder tells whether it is another one.
+        """
+        if not watched:
+            self._watch(at)
         if isinstance(value, Tensor):
             local = self._local(at)
             self._require(f"type({local}) is {self._name(type(value))}", path)
