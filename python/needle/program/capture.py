@@ -322,11 +322,11 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
             numbers = inside.enter()
             with session.running(), observing(look):
                 inner_args, inner_kwargs = rebuilt(args, numbers), rebuilt(kwargs, numbers)
-                tree = whole_modules(Tree(fun(*inner_args, **inner_kwargs)))
+                tree = whole_modules(Tree(fun(*inner_args, **inner_kwargs)), roots.tensors)
                 del inner_args, inner_kwargs
             outputs: list[Var] = []
             results = [_result(session, value, roots, outputs) for value in tree.leaves]
-            tree.forget()
+            tree.forget(roots.tensors)
             after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
             if changed := roots.snapshot.changed(_holds_nothing_traced):
                 raise SideEffect(

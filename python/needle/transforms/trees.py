@@ -8,7 +8,7 @@ import copy
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 
 import numpy as np
@@ -48,12 +48,25 @@ class Tree:
             return values[0]
         return self._around(values, lambda part, mine: part.build(mine))
 
-    def forget(self) -> None:
-        """Let go of the leaves; what is left is the structure."""
+    def forget(self, known: Container[Tensor] = ()) -> None:
+        """Let go of the leaves, and of the values of parameters that are not known; what is left is the structure."""
         self.leaves = [None] * len(self.leaves)
         if not self.alone:
             for part in self._parts:
-                part.leaves = [None] * len(part.leaves)
+                if isinstance(part, _Module):  # which is copied with other parameters: these are there to be known by
+                    for leaf in part.leaves:
+                        if leaf not in known:
+                            leaf.node = Node(None, (), np.zeros(0), False)
+                else:
+                    part.leaves = [None] * len(part.leaves)
+
+    def let_go(self) -> None:
+        """Let go of the leaves, but for the parameters of Modules; `inside` works as before."""
+        self.leaves = [None] * len(self.leaves)
+        if not self.alone:
+            for part in self._parts:
+                if isinstance(part, _Leaf):
+                    part.leaves = [None]
 
     def inside(self, tensors: list[Tensor], swapped: list[tuple[Tensor, Node]]):
         """The same structure around `tensors`, for a function to compute with.  Modules are the same objects: their
@@ -150,10 +163,13 @@ def _in_place_of(leaf: Tensor, value):
     return parameter
 
 
-def whole_modules(tree: Tree) -> Tree:
-    """The same tree, of which a Module is one leaf."""
+def whole_modules(tree: Tree, known: Container[Tensor]) -> Tree:
+    """The same tree, of which a Module is one leaf if all of its parameters are known."""
     if not tree.alone:
-        tree._parts = [_Leaf(part.module) if isinstance(part, _Module) else part for part in tree._parts]
+        tree._parts = [
+            _Leaf(part.module) if isinstance(part, _Module) and all(leaf in known for leaf in part.leaves) else part
+            for part in tree._parts
+        ]
         tree.leaves = [value for part in tree._parts for value in part.leaves]
     return tree
 
