@@ -11,6 +11,7 @@ from .op import (
     as_tuple,
     call,
     carrying,
+    dispatching,
     enable_grad,
     explain,
     is_carrying,
@@ -23,8 +24,8 @@ from .op import (
     set_lazy_mode,
     special,
     substitute,
-    substitutes,
     substituting,
+    substitution,
 )
 from .order import topological_order
 from .tracing import Trace, Unrecorded, traced_by, tracing
@@ -32,9 +33,10 @@ from .values import Node, Tensor, TensorTuple, Value, WeakNode, handle, leaf, li
 
 __all__ = [
     "Box", "Frame", "Moves", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace",
-    "Unrecorded", "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "enable_grad",
-    "explain", "frame", "handle", "innermost", "is_carrying", "is_followed", "is_recording", "is_special",
-    "is_transforming", "is_watched", "lazy_mode", "leaf", "linked_handle", "move", "new_handle", "no_grad", "observing",
-    "plain_array", "put_back", "require_unfollowed", "set_lazy_mode", "special", "standing", "standing_at",
-    "substitute", "substitutes", "substituting", "topological_order", "traced_by", "tracing", "transforming",
+    "Unrecorded", "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "dispatching",
+    "enable_grad", "explain", "frame", "handle", "innermost", "is_carrying", "is_followed", "is_recording",
+    "is_special", "is_transforming", "is_watched", "lazy_mode", "leaf", "linked_handle", "move", "new_handle",
+    "no_grad", "observing", "plain_array", "put_back", "require_unfollowed", "set_lazy_mode", "special", "standing",
+    "standing_at", "substitute", "substituting", "substitution", "topological_order", "traced_by", "tracing",
+    "transforming",
 ]  # fmt: skip

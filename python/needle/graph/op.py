@@ -6,6 +6,7 @@ to be postponed, an input is a box of some transform) is told apart by one test 
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator, contextmanager
 from contextvars import ContextVar
 from weakref import ref
@@ -292,7 +293,8 @@ _special_lock = threading.Lock()
 _recording: ContextVar[bool] = ContextVar("recording", default=True)
 _carrying: ContextVar[bool] = ContextVar("carrying", default=True)
 _observers: ContextVar[tuple] = ContextVar("observers", default=())
-_swaps: ContextVar[dict | None] = ContextVar("swaps", default=None)
+_substitution: ContextVar[Callable[[Node], Node] | None] = ContextVar("substitution", default=None)
+_dispatching: ContextVar[int] = ContextVar("dispatching", default=0)
 _lazy = False
 
 
@@ -315,8 +317,8 @@ def _add_special(change: int) -> None:
 def call(op: Op, inputs: tuple) -> Node:
     """Call `op` on nodes, looking at everything that may be active: the box of the innermost transform goes first."""
     innermost, level, weak, requires_grad = None, 0, False, False
-    if swaps := _swaps.get():
-        inputs = tuple([swaps.get(node, node) for node in inputs])
+    if replace := _substitution.get():
+        inputs = tuple(map(replace, inputs))
     for node in inputs:
         if node.level > level:
             innermost, level = node, node.level
@@ -347,7 +349,14 @@ def announce(op: Op, inputs: tuple, node: Node) -> None:
 def _call_box(op: Op, inputs: tuple, innermost: Node, requires_grad: bool) -> Node:
     if hasattr(op, "unfused"):
         return op.unfused(*map(new_handle, inputs)).node
-    node = innermost.call(op, inputs)
+    if _observers.get():
+        token = _dispatching.set(_dispatching.get() + 1)
+        try:
+            node = innermost.call(op, inputs)
+        finally:
+            _dispatching.reset(token)
+    else:
+        node = innermost.call(op, inputs)
     if requires_grad and node.level == innermost.level:
         node.op, node.inputs, node.requires_grad = op, inputs, True
     return node
@@ -371,25 +380,25 @@ def observing(observe):
 
 
 @contextmanager
-def substituting(swaps: dict[Node, Node]):
-    """In this block, and this thread, ops that are called on a node that is a key are given the value instead."""
-    token = _swaps.set(swaps)
+def substituting(replace: Callable[[Node], Node] | None):
+    """In this block, and this thread, ops that are called on a node are given `replace(node)` instead."""
+    token = _substitution.set(replace)
     try:
         with special():
             yield
     finally:
-        _swaps.reset(token)
+        _substitution.reset(token)
 
 
-def substitutes() -> dict[Node, Node]:
-    """What is given to ops instead of what, now."""
-    return _swaps.get() or {}
+def substitution() -> Callable[[Node], Node] | None:
+    """What is given to ops instead of a node, now: a function, or None if it is the node itself."""
+    return _substitution.get()
 
 
 def substitute(node: Node) -> Node:
     """What is given to ops now that are called on `node`: itself, unless something was put in its place."""
-    swaps = _swaps.get()
-    return swaps.get(node, node) if swaps else node
+    replace = _substitution.get()
+    return node if replace is None else replace(node)
 
 
 def is_special() -> bool:
@@ -400,6 +409,11 @@ def is_special() -> bool:
 def is_watched() -> bool:
     """Whether somebody wants to know of every call, or values are to be postponed."""
     return _lazy or bool(_observers.get())
+
+
+def dispatching() -> int:
+    """For observers: how many calls of boxes are being carried out, by calls on what these carry."""
+    return _dispatching.get()
 
 
 def is_recording() -> bool:

@@ -6,6 +6,7 @@ through the loop, and by the trace that writes it down.
 
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,9 @@ from ..graph import (
     no_grad,
     put_back,
     special,
-    standing,
     standing_at,
-    substitutes,
     substituting,
+    substitution,
     tracing,
 )
 from ..ops.indexing import get_item
@@ -34,7 +34,7 @@ from ..ops.movement import Identity, reshape
 from ..ops.tuples import make_tuple
 from .batch import Batched, batch_first
 from .forward import zeros_like
-from .functions import Flat, run_and_look
+from .functions import Flat, places_now, run_and_look
 from .trees import Tree, node_of, tensor_of
 
 _identity = Identity()
@@ -58,7 +58,7 @@ class Body:
         self.fun, self.name = fun, name
         self.tree = Tree(args)
         self.arguments = [new_handle(node_of(leaf, f"an argument of {name}")) for leaf in self.tree.leaves]
-        self.tree.leaves = [None] * len(self.arguments)
+        self.tree.let_go()
         self.weak = [is_weak(x.node) for x in self.arguments]
         self.dtypes: list[np.dtype] = []
         self.out: Tree | None = None
@@ -66,9 +66,8 @@ class Body:
         self.closed: list[Tensor] = []
         self.is_traced = False
         self._closed: tuple[Node, ...] = ()
-        self._outer = substitutes()
-        trace = tracing()
-        self._places = standing() + ([] if trace is None else [(tensor, tensor.node) for tensor in trace.watched])
+        self._copies: dict[Any, tuple[Node, str]] = {}
+        self._outer, self._places = substitution(), places_now()
 
     def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
         count = len(self.weak)
@@ -80,11 +79,20 @@ class Body:
                 own[node] = make_tuple(*items).node
             else:
                 own[node] = closed.pop(0).node
-        swaps = {node: own.get(other, other) for node, other in self._outer.items()} | own
+
+        def replace(node: Node) -> Node:
+            if self._outer is not None:
+                node = self._outer(node)
+            found = own.get(node)
+            if found is None and node.level and (copy := self._copies.get(_key(node))):
+                closed_over, copied = copy
+                return getattr(own[closed_over], copied)()
+            return node if found is None else found
+
         draw = _given(self.draws, tensors[count]) if self.draws else _refused(self.name)
-        with substituting(swaps), init.drawing(draw), _reopened(self._closed), standing_at(self._places):
+        with substituting(replace), init.drawing(draw), _reopened(self._closed), standing_at(self._places):
             results = self._run(tensors[:count])
-        return [new_handle(swaps.get(x.node, x.node)) for x in results]
+        return [new_handle(replace(x.node)) for x in results]
 
     def _run(self, leaves: list[Tensor]) -> list[Tensor]:
         swapped: list[tuple[Tensor, Node]] = []
@@ -94,7 +102,7 @@ class Body:
         finally:
             put_back(swapped)
         results = [tensor_of(value, f"what the function given to {self.name} returns") for value in self.out.leaves]
-        self.out.leaves = [None] * len(results)
+        self.out.let_go()
         return [cast(x, dtype) for x, dtype in zip(results, self.dtypes)] + results[len(self.dtypes) :]
 
     def look(self, leaves: list[Tensor]) -> list[Tensor]:
@@ -102,13 +110,18 @@ class Body:
         self.draws = []
 
         def draw(outer, make, shape):
-            out = outer(make, shape)
+            with init.restored(init.random_state()):  # nobody is to know of this one
+                out = make(shape)
             self.draws.append(_Drawn(make, shape, out.dtype))
             return out
 
         with aside() as trace, init.drawing(draw):
-            results, self._closed = run_and_look(self._run, [x.node for x in leaves])
+            results, self._closed = run_and_look(self._run, [x.node for x in leaves], record=True)
             self.is_traced = bool(trace is not None and trace.captured)
+        for node in self._closed:
+            if node.level:
+                self._copies[_key(node.detached())] = node, "detached"
+                self._copies[_key(node)] = node, "constant"
         handles = map(new_handle, self._closed)
         self.closed = [x for value in handles for x in (value if value.node.holds_tuple() else [value])]
         self.is_traced |= any(is_traced(x.node) for x in self.closed)
@@ -198,6 +211,20 @@ def _refused(name: str) -> Callable:
         )
 
     return draw
+
+
+def _key(node: Node):
+    """Something equal for a box and for copies of it."""
+    if not node.level:
+        return id(node.data), node.requires_grad
+    names = [name for cls in type(node).__mro__ if cls is not Node for name in getattr(cls, "__slots__", ())]
+    parts = []
+    for name in names:
+        value = getattr(node, name, None)
+        for each in value if isinstance(value, list) and name != "lanes" else [value]:
+            if isinstance(each, Node):
+                parts.append(_key(each))
+    return type(node), node.level, *parts
 
 
 @contextmanager

@@ -1,9 +1,11 @@
 """checkpoint: forget what a function computed on the way, and compute it again when the adjoints come by."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 
-from ..graph import Node
+from .. import init
+from ..graph import Node, Tensor, tracing
 from ..init import random_state, restored
 from .functions import FunctionOp, call_as_op
 
@@ -11,17 +13,39 @@ from .functions import FunctionOp, call_as_op
 class Checkpoint(FunctionOp):
     """A function of which only the arguments and the results are kept"""
 
-    __slots__ = ("state",)
+    __slots__ = ("again",)
 
     lanes = "inner"
 
-    def __init__(self, fun, closed: tuple[Node, ...] = (), state=None):
+    def __init__(self, fun, closed: tuple[Node, ...], again: Callable):
         super().__init__(fun, closed)
-        self.state = random_state() if state is None else state
+        self.again = again  # gives a block that draws the same random numbers as the first run
 
     def run_again(self, node):
-        with restored(self.state):
+        with self.again():
             return super().run_again(node)
+
+
+class _Kept:
+    """The random numbers that a function draws under a trace, which are not known and so are kept, not drawn again."""
+
+    def __init__(self) -> None:
+        self.numbers: list[Tensor] = []
+        self.left: Iterator[Tensor] | None = None
+
+    def drawn(self, outer: Callable, make: Callable, shape: tuple) -> Tensor:
+        if self.left is not None:
+            return next(self.left)
+        self.numbers.append(outer(make, shape))
+        return self.numbers[-1]
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        self.left = iter(self.numbers)
+        try:
+            yield
+        finally:
+            self.left = None
 
 
 def checkpoint(fun: Callable) -> Callable:
@@ -39,13 +63,16 @@ def checkpoint(fun: Callable) -> Callable:
 
     @functools.wraps(fun)
     def wrapped(*args, **kwargs):
-        state = random_state()
+        kept = None if tracing() is None else _Kept()
 
         def call(inner):
-            return fun(*inner[0], **inner[1])
+            with nullcontext() if kept is None else init.drawing(kept.drawn):
+                return fun(*inner[0], **inner[1])
+
+        again = functools.partial(restored, random_state()) if kept is None else kept.again
 
         def make(flat, closed):
-            return Checkpoint(flat, closed, state)
+            return Checkpoint(flat, closed, again)
 
         # Forward transforms keep nothing anyway.
         return call_as_op(make, call, ((args, kwargs),), as_it_is_on_boxes=True, options=True)

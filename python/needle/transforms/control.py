@@ -195,7 +195,9 @@ def _traced_scan(f: Callable, init, xs: Tree, count: int, reverse: bool, name: s
 def _kind_of(tree) -> Tree:
     """The structure and the shapes of a tree, without holding what is in it."""
     kind = Tree(tree)
-    kind.leaves = [np.broadcast_to(np.False_, _shape(leaf)) for leaf in kind.leaves]
+    shapes = [_shape(leaf) for leaf in kind.leaves]
+    kind.let_go()
+    kind.leaves = [np.broadcast_to(np.False_, shape) for shape in shapes]
     return kind
 
 

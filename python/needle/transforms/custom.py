@@ -9,7 +9,7 @@ from ..adjoint import Pullback, follow, recording, retire
 from ..graph import Node, Tensor, new_handle
 from ..ops.tuples import make_tuple
 from .batch import vmap
-from .functions import FunctionOp, call_as_op, mapped
+from .functions import FunctionOp, call_as_op, here, mapped
 from .trees import Tree, tensor_of
 
 
@@ -77,13 +77,15 @@ def custom_gradient(fun: Callable) -> Callable:
         tree = Tree(args)
         counts = [len(Tree(arg).leaves) for arg in args]
 
+        pair = here(lambda *inner: _pair(fun, inner))
+
         def value(*inner):
-            return _pair(fun, inner)[0]
+            return pair(*inner)[0]
 
         def make(flat, closed):
             def rule(tensors):
                 inner = tree.inside(tensors, [])
-                out, vjp_fun = _pair(fun, inner)
+                out, vjp_fun = pair(*inner)
                 out = Tree(out)
 
                 def pull_back(cotangents):
@@ -108,7 +110,8 @@ def _pair(fun: Callable, args):
             "a custom_gradient function must return a pair (output, vjp_fun), "
             f"got {type(result).__name__}{' of ' + str(len(result)) if isinstance(result, tuple) else ''}"
         )
-    return result
+    out, vjp_fun = result
+    return out, here(vjp_fun)
 
 
 def _leaves_of(adjoints, counts: list[int], inputs: list[Tensor]) -> list[Tensor | None]:
@@ -201,7 +204,7 @@ class custom_jvp:
     def __call__(self, *args):
         if self.rule is None:
             raise TypeError(f"{self.fun.__name__} is a custom_jvp function without a rule; give it one with @defjvp")
-        tree, forward = Tree(args), self.rule
+        tree, forward = Tree(args), here(self.rule)
 
         def make(flat, closed):
             def rule(primals, tangents):

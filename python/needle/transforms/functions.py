@@ -6,18 +6,21 @@ still flows through them.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 
 from ..adjoint import Pullback, follow, recording, retire
 from ..debugging import silent
 from ..graph import (
+    Moves,
     Node,
     Tensor,
     TensorTupleOp,
     announce,
     call,
     carrying,
+    dispatching,
     innermost,
     is_recording,
     new_handle,
@@ -26,6 +29,9 @@ from ..graph import (
     put_back,
     standing,
     standing_at,
+    substituting,
+    substitution,
+    tracing,
 )
 from ..ops.selection import selected
 from .batch import vmap
@@ -92,6 +98,26 @@ class FunctionOp(TensorTupleOp):
         return type(self)(mapped(self.fun, axes), self.closed)
 
 
+def here(fun: Callable) -> Callable:
+    """`fun`, to be run again later as it would run now: on the parameters, and in the body of a loop on the stand-ins,
+    that are in place now."""
+    replace, places = substitution(), places_now()
+    if replace is None and not places:
+        return fun
+
+    def placed(*args, **kwargs):
+        with substituting(replace), standing_at(places):
+            return fun(*args, **kwargs)
+
+    return placed
+
+
+def places_now() -> Moves:
+    """Where the Tensors stand that a transform moves, or that a trace may find moved later."""
+    trace = tracing()
+    return standing() + ([] if trace is None else [(tensor, tensor.node) for tensor in trace.watched])
+
+
 def mapped(fun: Flat, axes: list) -> Flat:
     """A flat function mapped over a batch."""
     inner = vmap(lambda *tensors: tuple(fun(list(tensors))), in_axes=axes)
@@ -116,15 +142,14 @@ def call_as_op(
     is_option = [options and not _may_have_derivatives(value) for value in tree.leaves]
     arguments = [node_of(x, "an argument") for x, constant in zip(tree.leaves, is_option) if not constant]
     structure: list[Tree] = []
-    places = standing()
+    fun = here(fun)
 
     def flat(tensors: list[Tensor]) -> list[Tensor]:
         swapped: list[tuple[Tensor, Node]] = []
         given = iter(tensors)
         leaves = [x if constant else next(given) for x, constant in zip(tree.leaves, is_option)]
         try:
-            with standing_at(places):
-                out = Tree(fun(*tree.inside(leaves, swapped)))
+            out = Tree(fun(*tree.inside(leaves, swapped)))
         finally:
             put_back(swapped)
         if not structure:  # of the first run only: a later one is recorded, and would be kept alive from here
@@ -153,12 +178,12 @@ def _may_have_derivatives(value) -> bool:
     return isinstance(value, (Tensor, float, complex))
 
 
-def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple[Node, ...]]:
-    """Run `flat` without recording it.  Returns its results, and the nodes that it uses beside its arguments and that a
-    derivative may be asked for."""
+def run_and_look(flat: Flat, arguments: list[Node], record: bool = False) -> tuple[list[Tensor], tuple[Node, ...]]:
+    """Run `flat`, without recording it by default.  Returns its results, and the nodes that it uses beside its
+    arguments and that a derivative may be asked for."""
     made: set[Node] = set()
     stand_ins = [_stand_in(argument, made) for argument in arguments]
-    here = innermost()
+    here, depth = innermost(), dispatching()
     found: dict[Node, None] = {}
 
     def look(nodes) -> None:
@@ -167,10 +192,11 @@ def run_and_look(flat: Flat, arguments: list[Node]) -> tuple[list[Tensor], tuple
                 found[node] = None
 
     def observe(op, inputs, node) -> None:
-        look(inputs)
+        if dispatching() == depth:
+            look(inputs)
         made.add(node)
 
-    with no_grad(), observing(observe):
+    with nullcontext() if record else no_grad(), observing(observe):
         results = flat([new_handle(stand_in) for stand_in in stand_ins])
     look([result.node for result in results])
     return results, tuple(found)

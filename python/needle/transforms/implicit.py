@@ -14,7 +14,7 @@ from ..graph import Node, Tensor, handle, new_handle
 from ..ops.tuples import make_tuple
 from .batch import one_by_one
 from .forward import jvp
-from .functions import FunctionOp, call_as_op
+from .functions import FunctionOp, call_as_op, here
 from .trees import Tree, node_of, tensor_of
 
 
@@ -204,7 +204,7 @@ def _jacobian(ys: list[Node], xs: list[Node]) -> np.ndarray:
 
 def _solve(kind: type, fun: Callable, start: Tree, nodes: list[Node], params: tuple, solver: Callable, again: Callable):
     """Call `solver(*params)` as one op, differentiated as the solution of `fun`."""
-    tree = Tree(params)
+    tree, fun = Tree(params), here(fun)
 
     def equation(xs, ps):
         out = Tree(fun(start.build(xs), *tree.build(ps)))
