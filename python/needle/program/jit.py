@@ -14,6 +14,7 @@ from .compile import compile_program
 from .entry import MISS, Entry
 from .linked import Here, Linked, Spent, link, pull
 from .report import Report, arrays_of, report
+from .stages import stages
 
 LIMIT = 64  # programs that one function keeps; the one that was not used for longest goes
 TRIES = 3  # traces for one call: the first may make something that later ones find there
@@ -90,6 +91,12 @@ class JitFunction:
             if arrays is not None:
                 return report(self.__name__, entry, arrays)
         return report(self.__name__, self._entries[0], None)
+
+    def stages(self, *args, **kwargs) -> list[tuple[str, str]]:
+        """What becomes of the program of a call with these arguments: (name, text) of the program as it is recorded,
+        after each pass that changes it, and of the source in the end.  It is traced for that, and not run."""
+        found = capture(self.fun, args, kwargs, self._is_static)
+        return stages(found.program, self.backend)
 
     def _last(self) -> Entry:
         if not self._entries:

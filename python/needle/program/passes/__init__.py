@@ -37,11 +37,16 @@ PASSES: dict[str, Callable[[Program], Program]] = {
 }
 
 
-def simplify(program: Program, record: Callable[[str, int, int], None] | None = None) -> Program:
+def simplify(
+    program: Program,
+    record: Callable[[str, int, int], None] | None = None,
+    look: Callable[[str, Program], None] | None = None,
+) -> Program:
     """The program after all passes, again and again until none of them finds anything more.
 
     Args:
         record: told of each pass what it is called, how many instructions there were before it and how many after.
+        look: shown the program after each pass that changed it, with the name of the pass.
     """
     before = program
     program = copied(program)
@@ -50,6 +55,8 @@ def simplify(program: Program, record: Callable[[str, int, int], None] | None = 
         length, after = len(program), each(program)
         if record is not None:
             record(name, length, len(after))
+        if look is not None and after is not program:
+            look(name, after)
         idle = idle + 1 if after is program else 0
         program = after
         if idle == len(PASSES):
