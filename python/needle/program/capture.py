@@ -401,18 +401,20 @@ class Inside:
         session, roots = self.session, self.roots
         for tensor, at in roots.tensors.items():
             node = tensor.node
-            traced = session.bring(node.data, _readable(roots.called(tensor)), Source("tensor", at))
+            traced = session.bring(node.data, _readable(roots.called(tensor), roots.parameters), Source("tensor", at))
             tensor._move(Node(None, (), traced, node.requires_grad))
             self.traced[tensor] = tensor.node, traced, traced.current
         for array, at in roots.arrays.values():
-            bring = functools.partial(session.bring, array, _readable(at), Source("array", at))
+            bring = functools.partial(session.bring, array, _readable(at, roots.parameters), Source("array", at))
             session.stand_in(array, bring)
         for tensor, (_, grad) in self.before.items():
             if isinstance(grad, Tensor) and not grad.node.level and not grad.node.holds_tuple():
                 traced = session.bring(grad.node.data, "grad", Source("gradient", roots.tensors[tensor]))
                 self.gradients[tensor] = new_handle(Node(None, (), traced, False))
                 _grad_slot.__set__(tensor, self.gradients[tensor])
-        return {path: new_handle(_number(session, value, path, at)) for path, at, value in roots.numbers}
+        return {
+            path: new_handle(_number(session, value, path, at, roots.parameters)) for path, at, value in roots.numbers
+        }
 
     def leave(self) -> None:
         for tensor, (node, grad) in self.before.items():
@@ -446,15 +448,18 @@ class Inside:
         return stores
 
 
-def _number(session: Session, value, path: tuple, at: str) -> Node:
+def _number(session: Session, value, path: tuple, at: str, parameters: list[str]) -> Node:
     """The node that stands for a number or array among the arguments."""
     array = np.array(value)
-    traced = session.bring(array, _readable(spelled(path)), Source("number", at, array.dtype))
+    traced = session.bring(array, _readable(spelled(path), parameters), Source("number", at, array.dtype))
     return (Node if isinstance(value, np.ndarray) else WeakNode)(None, (), traced, False)
 
 
-def _readable(path: str) -> str:
-    """A name for an input, from what the user calls it."""
+def _readable(path: str, parameters: list[str]) -> str:
+    """A name for an input, from what the user calls it, and the names of the function's parameters."""
+    place = re.match(r"argument (\d+)", path)
+    if place and int(place[1]) < len(parameters):
+        path = parameters[int(place[1])] + path[place.end() :]
     names = re.findall(r"[^\W\d]\w*", path)
     return names[-1] if names and names[-1] != "argument" else "x"
 

@@ -173,8 +173,8 @@ def jit(
 
     Returns:
         A function with the arguments and results of `fun`.  Results are Tensors, or arrays where no argument holds a
-        Tensor; `grad`, `vmap` and every other transform take it as they take `fun`, and it can be called within other
-        jitted functions.
+        Tensor and no derivative would be lost.  `grad`, `vmap` and every other transform take it as they take `fun`,
+        and it can be called within other jitted functions.
 
     Raises:
         TypeError: `fun` cannot be called; at a call, a static argument that cannot be hashed; `ValueUnknown`, a

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import inspect
 import os
 import random
 import sys
@@ -72,6 +73,7 @@ class Roots:
         self._came: set[Tensor] | None = None  # the Tensors among the arguments, once these have been looked at
         self.quick: list[tuple[str, bool]] = []
         self.mixed = False
+        self.parameters = _parameters(fun)
         self._argument(args, "args", static, ())
         self._argument(kwargs, "kwargs", static, ())
         start = len(self.lines)
@@ -477,6 +479,16 @@ class Roots:
 
 class Unseen:
     """An argument of a jitted function into which no trace looks: whoever passes it answers for it."""
+
+
+def _parameters(fun: Callable) -> list[str]:
+    """The names of a function's positional parameters, in order."""
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):  # a function of C's, say
+        return []
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in by_place]
 
 
 def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):

@@ -61,7 +61,7 @@ def listing(program: Program, indent: str = "") -> str:
         left = ", ".join(map(names, instruction.outputs))
         text = f"{left} = {_spelled(instruction, names)}" if left else _spelled(instruction, names)
         kinds = ", ".join(_kind(var) for var in instruction.outputs)
-        rows.append((text, kinds, re.sub(r"^.*[/\\]", "", instruction.line)))
+        rows.append((text, kinds, re.sub(r"^(?:[A-Za-z]:)?[^:]*[/\\]", "", instruction.line)))
         inside[len(rows) - 1] = [listing(body, indent + "    ") for body in _bodies(instruction)]
     widths = [max((len(row[i]) for row in rows), default=0) for i in (0, 1)]
     for i, (text, kinds, line) in enumerate(rows):
