@@ -618,3 +618,36 @@ def test_an_optimizer_does_not_follow_a_parameter_into_another_shape():
     ):
         with_grad(p)
         optimizer.step()
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Compiled
+
+
+def clipped_step(gradients, jit):
+    """The norm and the gradients after a step that clips them to 1; the parameters have these gradients."""
+    params = [ndl.Tensor(np.zeros_like(g)) for g in gradients]
+
+    @jit
+    def step(*targets):
+        sum((param * target).sum() for param, target in zip(params, targets)).backward()
+        return ndl.optim.clip_grad_norm(params, 1.0)
+
+    norm = step(*[ndl.Tensor(g, requires_grad=False) for g in gradients])
+    return float(norm), [param.grad.numpy() for param in params]
+
+
+@pytest.mark.parametrize("size", [0.1, 10.0, 1e25])
+def test_a_compiled_step_clips_as_an_eager_one(size):
+    gradients = [size * np.ones((2, 3), "float32"), size * np.arange(4.0)]
+    expected_norm, expected = clipped_step(gradients, lambda f: f)
+    norm, found = clipped_step(gradients, ndl.jit)
+    assert norm == pytest.approx(expected_norm, rel=1e-6)
+    for a, b in zip(found, expected):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_a_gradient_without_a_norm_is_an_error_in_a_compiled_step_too():
+    with pytest.raises(FloatingPointError, match="clip_grad_norm: a gradient holds nan or inf"):
+        clipped_step([np.array([1.0, np.nan])], ndl.jit)

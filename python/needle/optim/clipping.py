@@ -49,7 +49,8 @@ def clip_grad_norm(params: Iterable[Tensor], max_norm: float = 0.25) -> float:
 
 def _clipped_in(trace: Trace, found: list, max_norm: float) -> Any:
     """`clip_grad_norm` under jit, where no value can be looked at."""
-    squares: list = [np.square(np.linalg.norm(g).astype("float64")) for _, _, g in found]
+    parts = [part for _, _, g in found for part in ((g.real, g.imag) if g.dtype.kind == "c" else (g,))]
+    squares: list = [np.square(part.astype("float64")).sum() for part in parts]  # of a float32 they could overflow
     total = np.sqrt(sum(squares[1:], squares[0])) if squares else np.zeros(())
     trace.effect(_require_finite, [total])
     factor = np.minimum(max_norm / (total + 1e-6), 1)
@@ -60,7 +61,7 @@ def _clipped_in(trace: Trace, found: list, max_norm: float) -> Any:
 
 def _require_finite(norm) -> None:
     if not math.isfinite(norm):
-        raise FloatingPointError("clip_grad_norm: a gradient holds nan or inf, or its squares overflow: it has no norm")
+        raise FloatingPointError("clip_grad_norm: a gradient holds nan or inf: it has no norm")
 
 
 def clip_grad_value(params: Iterable[Tensor], max_value: float) -> None:
