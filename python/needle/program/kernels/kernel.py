@@ -39,16 +39,16 @@ class CompiledKernel:
         shared: dict[int, int] | None = None,
         unknown: Iterable[int] = (),
     ):
-        self.body, self.shared = body, shared or {}
+        self.body, self.shared, self.unknown = body, shared or {}, frozenset(unknown)
         self.schedule = schedule = Schedule(body, strides)
         self.seconds = seconds(schedule)
-        self.kernel: Kernel = kernel(schedule, self.shared, unknown)
+        self.kernel: Kernel = kernel(schedule, self.shared, self.unknown)
         length = self.kernel.length
         parts = min(pool.WORKERS, length // 2)
         if parts < 2 or self.seconds < WORTH_THREADS:
             self.call: Callable[..., bool] = self._part(0, length, 0, 1)
             return
-        self.kernel = kernel(schedule, self.shared, unknown, divided=True)
+        self.kernel = kernel(schedule, self.shared, self.unknown, divided=True)
         cuts = [length * i // parts for i in range(parts + 1)]
         last = self._part(0, 0, parts, parts)
         each = [self._part(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
@@ -61,7 +61,9 @@ class CompiledKernel:
     def arranged(self, *arrays: np.ndarray) -> None:
         """The call for arrays in any order in memory."""
         n = len(self.body.inputs)
-        straight = [np.require(array, requirements=["C", "A"]) for array in arrays]
+        straight = [
+            np.require(array, requirements=["C", "A"]) if i in self.unknown else array for i, array in enumerate(arrays)
+        ]
         self.call(*straight)
         for i, result in enumerate(arrays[n:]):
             made = straight[self.shared.get(i, n + i)]
