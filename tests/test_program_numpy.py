@@ -16,6 +16,7 @@ from needle.program.functions import (
     Call,
     Cast,
     Copy,
+    Empty,
     Full,
     Fused,
     Hole,
@@ -483,3 +484,25 @@ def test_the_report_tells_passes_memory_and_times_and_changes_nothing():
     report = step.report(x)
     assert report.times == sorted(report.times, key=lambda each: -each[0])
     assert len(report.times) == len(step._entries[0].compiled.emitter.statements)
+
+
+@pytest.mark.parametrize("shape", [(40, 9), (9, 40), (5, 8, 3), (200, 3)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_sums_by_blas(shape, turned):
+    x = np.random.default_rng(0).standard_normal(shape).astype(F4)
+    b = Builder(x=x.T if turned else x)
+    a = b(Transpose(tuple(range(x.ndim))[::-1]), b[0]) if turned else b[0]
+    y = b(Ufunc(np.exp), a)
+    axes = [(0,), (0, 1)[: x.ndim - 1], (x.ndim - 1,)]
+    sums = [b(Reduce(np.add, each, keepdims), var) for each in axes for keepdims in (False, True) for var in (a, y)]
+    doubled = [b(Ufunc(np.add), each, each) for each in sums]
+    check(b.program(*sums, *doubled), b.arrays)
+
+
+def test_memory_that_is_written_before_it_is_read_is_not_filled():
+    b = Builder(x=np.ones((2, 3)))
+    for handed_back in (False, True):
+        y = b(Assign(0), b(Empty((3, 3), F8)), b(Index(0), b[0]))
+        y = b(Assign(slice(1, None)), y, b[0])
+        compiled = check(b.program(y if handed_back else b(Ufunc(np.negative), y)), b.arrays)
+        assert "[...] =" not in compiled.source and "zeros" not in compiled.source

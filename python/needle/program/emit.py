@@ -6,13 +6,9 @@ run at the same time: an arena.  A call takes an arena from those that are free 
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +20,6 @@ from .functions import (
     Copy,
     Empty,
     Full,
-    Hole,
     Index,
     Matmul,
     Reduce,
@@ -36,6 +31,7 @@ from .functions import (
 from .ir import Instruction, Program, Var
 from .kernels import Native
 from .plan import ALIGNMENT, GROUPS, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
+from .spelling import Names, identifier, key_text, kind, title
 
 _HEAD = """
     try:
@@ -45,7 +41,7 @@ _HEAD = """
     {}= arena"""
 
 
-class Emitter:
+class Emitter(Names):
     """Writes the source of a plan.
 
     Attributes:
@@ -53,22 +49,19 @@ class Emitter:
         inner: the functions that run one block of a group.
         listings: what kernels compute.
         statements: (text, user's line) of each statement, in order.
-        names: the objects that the source refers to.
     """
 
     def __init__(self, plan: Plan, name: str = "program"):
+        super().__init__(("arena", "arenas", "new_arena", name, "times", "perf_counter", "asarray", "own"))
         self.plan, self.name = plan, name
         self.inner: list[Emitter] = []
         self.listings: list[str] = []
-        self.names: dict[str, Any] = {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
+        self.names |= {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
         self.statements: list[tuple[str, str]] = []
         self._called: dict[Var, str] = {}
-        self._scalars: dict[tuple[np.dtype, bytes], str] = {}
         self._count = 0
-        self._objects: dict[int, str] = {}
         self._buffers: dict[Buffer, str] = {}
         self._reductions: dict[np.ufunc, str] = {}
-        self._taken = set(keyword.kwlist) | {"arena", "arenas", "new_arena", name, "times", *self.names}
         self._inputs = [self._input(var) for var in plan.program.inputs]
         self._body()
         self.names |= {"arenas": [], "new_arena": self._new_arena()}
@@ -78,25 +71,8 @@ class Emitter:
     # Names
 
     def _input(self, var: Var) -> str:
-        self._called[var] = self._unused(_identifier(getattr(var, "name", "x")))
+        self._called[var] = self._unused(identifier(getattr(var, "name", "x")))
         return self._called[var]
-
-    def _unused(self, name: str) -> str:
-        if name in self._taken or not name:
-            i = 1
-            while f"{name}_{i}" in self._taken:
-                i += 1
-            name = f"{name}_{i}"
-        self._taken.add(name)
-        return name
-
-    def constant(self, value, name: str = "") -> str:
-        """The name of an object that the source needs and cannot spell."""
-        found = self._objects.get(id(value))
-        if found is None:
-            found = self._objects[id(value)] = self._unused(name or f"c{len(self._objects)}")
-            self.names[found] = value
-        return found
 
     def _name(self, var: Var) -> str:
         name = self._called.get(var)
@@ -108,16 +84,6 @@ class Emitter:
                 name = self._unused(f"h{self._count}")
             self._called[var] = name
         return name
-
-    def _number(self, array: np.ndarray) -> str:
-        """The name of an array that no call changes; equal numbers have one name."""
-        if array.ndim:
-            return self.constant(np.ascontiguousarray(array) if not any(array.strides) else array)
-        array = np.asarray(array)
-        key = array.dtype, array.tobytes()
-        if key not in self._scalars:
-            self._scalars[key] = self.constant(array)
-        return self._scalars[key]
 
     def _buffer(self, buffer: Buffer) -> str:
         if buffer not in self._buffers:
@@ -167,11 +133,16 @@ class Emitter:
         else:
             into = ""
         name = self._name(var)
-        shape = f"  # {_kind(var)}"
+        shape = f"  # {kind(var)}"
         if is_of_bits(instruction):
             start = [] if into else [f"{name} = {self._empty()}({var.shape}, {self._dtype(var.dtype)})"]
             lines = [*start, *self._of_bits(instruction, into or name)]
             return lines if into in ("", name) else [*lines, f"{name} = {into}{shape}"]
+        if isinstance(function, Assign) and not into:
+            if var in plan.onto:
+                return [f"{inputs[0]}[{key_text(function.key_)}] = {inputs[1]}", f"{name} = {inputs[0]}"]
+            made = f"{name} = {self._empty()}({var.shape}, {self._dtype(var.dtype)}){shape}"
+            return [made, *self._into(instruction, inputs, name)[:-1]]
         lines = self._into(instruction, inputs, into) if into else [self._new(instruction, inputs)]
         value = lines.pop()
         if value == name:
@@ -196,7 +167,7 @@ class Emitter:
             return [*self._copied(instruction, 2, b, into), f"{copyto}({into}, {a}, where={condition})", into]
         if isinstance(function, Assign):
             base, value = inputs
-            return [*self._copied(instruction, 0, base, into), f"{into}[{_key(function.key_)}] = {value}", into]
+            return [*self._copied(instruction, 0, base, into), f"{into}[{key_text(function.key_)}] = {value}", into]
         if isinstance(function, Full):
             return [f"{into}[...] = {self._spelled(function.value)}", into]
         if isinstance(function, Reshape):
@@ -237,12 +208,13 @@ class Emitter:
 
     def _copied(self, instruction: Instruction, i: int, value: str, into: str) -> list[str]:
         """The statement that copies input i, which has the name `value`, into `into`, if it does not lie there."""
-        buffers, made = self.plan.buffers, instruction.inputs[i].source
-        if made is not None and isinstance(made.function, Empty):
+        buffers = self.plan.buffers
+        var = instruction.inputs[i]
+        if var.source is not None and isinstance(var.source.function, Empty):
             return []
-        if not value:  # a constant of one number
-            value = self._filled(instruction.inputs[i])
-        there = buffers.get(instruction.inputs[i])
+        if not value:  # a constant
+            value = self._filled(var)
+        there = buffers.get(var)
         if value == into or (there is not None and there == buffers.get(instruction.output)):
             return []
         return [f"{into}[...] = {value}"]
@@ -279,9 +251,6 @@ class Emitter:
                 return f"{self.constant(np.zeros, 'zeros')}({function.shape}, {self._dtype(function.dtype)})"
             value = self._spelled(function.value)
             return f"{self.constant(np.full, 'full')}({function.shape}, {value}, {self._dtype(function.dtype)})"
-        if isinstance(function, Assign):
-            base = inputs[0] or self._name(instruction.inputs[0])
-            return f"{self.constant(assigned, 'assigned')}({base}, {self._spelled(function.key_)}, {inputs[1]})"
         return self._view(function, var, inputs)
 
     def _view(self, function, var: Var, inputs: list[str]) -> str:
@@ -294,7 +263,7 @@ class Emitter:
             key = function.key_ if isinstance(function.key_, tuple) else (function.key_,)
             if not var.ndim and ... not in key:
                 key = (*key, ...)
-            return f"{inputs[0]}[{_key(key)}]"
+            return f"{inputs[0]}[{key_text(key)}]"
         if isinstance(function, BroadcastTo):
             return f"{self.constant(np.broadcast_to, 'broadcast_to')}({inputs[0]}, {function.shape})"
         value = function.source(inputs, self.constant)
@@ -323,14 +292,14 @@ class Emitter:
                 else f"**{{{key!r}: {self._spelled(item, inputs)}}}"
                 for key, item in function.kwargs.items()
             ]
-            value = f"{self.constant(function.function, _title(function.function))}({', '.join(args)})"
+            value = f"{self.constant(function.function, title(function.function))}({', '.join(args)})"
         else:
             inner = getattr(function, "make", getattr(function, "function", function))  # of a Draw, of an Effect
-            value = f"{self.constant(inner, _title(inner))}({', '.join(inputs)})"
+            value = f"{self.constant(inner, title(inner))}({', '.join(inputs)})"
         if not instruction.outputs:
             return [value]
         names = [self._name(var) for var in instruction.outputs]
-        shapes = "  # " + ", ".join([_kind(var) for var in instruction.outputs])
+        shapes = "  # " + ", ".join([kind(var) for var in instruction.outputs])
 
         def checked(var: Var, value: str) -> str:
             return f"own({', '.join([value, *inputs])})" if var in self.plan.in_new else f"asarray({value})"
@@ -368,7 +337,7 @@ class Emitter:
             lines.append(f"{name}({', '.join([*inputs, *into])})")
         for var, place in zip(instruction.outputs, names):
             if place != self._name(var):
-                lines.append(f"{self._name(var)} = {place}  # {_kind(var)}")
+                lines.append(f"{self._name(var)} = {place}  # {kind(var)}")
         return lines
 
     def _kernel(self, instruction: Instruction, over: dict[int, int], arrays: list[str]) -> str:
@@ -406,39 +375,6 @@ class Emitter:
         self.inner.append(inner)
         return inner.function()
 
-    # Words
-
-    def _ufunc(self, ufunc: np.ufunc) -> str:
-        return self.constant(ufunc, _identifier(ufunc.__name__))
-
-    def _empty(self) -> str:
-        return self.constant(np.empty, "empty")
-
-    def _dtype(self, dtype: np.dtype) -> str:
-        return self.constant(dtype, _dtype_name(dtype))
-
-    def _spelled(self, item, inputs: Sequence[str] = ()) -> str:
-        """An argument of a call as source; `inputs` are the names that fill its holes."""
-        if isinstance(item, Hole):
-            return inputs[item.index]
-        if type(item) in (tuple, list):
-            inside = ", ".join([self._spelled(each, inputs) for each in item])
-            if type(item) is list:
-                return f"[{inside}]"
-            return f"({inside},)" if len(item) == 1 else f"({inside})"
-        if isinstance(item, tuple) and hasattr(item, "_fields"):
-            inside = ", ".join([self._spelled(each, inputs) for each in item])
-            return f"{self.constant(type(item))}({inside})"
-        if type(item) is dict:
-            return "{" + ", ".join([f"{key!r}: {self._spelled(each, inputs)}" for key, each in item.items()]) + "}"
-        if item is None or item is ... or type(item) in (bool, int, str):
-            return "..." if item is ... else repr(item)
-        if type(item) is float and item == item and abs(item) != float("inf"):
-            return repr(item)
-        if type(item) is slice and all(type(each) in (int, type(None)) for each in (item.start, item.stop, item.step)):
-            return repr(item)
-        return self.constant(item)
-
     # The whole
 
     def _arrays(self) -> list[str]:
@@ -468,7 +404,7 @@ class Emitter:
     def _source(self, timed: bool) -> str:
         program = self.plan.program
         lines = [f"def {self.name}({', '.join([*self._inputs, *(['times'] if timed else [])])}):"]
-        lines += [f"    # {name}: {_kind(var)}" for name, var in zip(self._inputs, program.inputs)]
+        lines += [f"    # {name}: {kind(var)}" for name, var in zip(self._inputs, program.inputs)]
         if arrays := self._arrays():
             lines += _HEAD.format("".join(f"{name}, " for name in arrays)).strip("\n").split("\n")
         if timed:
@@ -502,52 +438,8 @@ def own(array, *inputs) -> np.ndarray:
     return array.copy(order="K")
 
 
-def assigned(base: np.ndarray, key, value) -> np.ndarray:
-    """A copy of `base` with `base[key] = value`."""
-    new = np.array(base, order="C")
-    new[key] = value
-    return new
-
-
 def aligned(nbytes: int) -> np.ndarray:
     """A vector of unused bytes that begins at a multiple of ALIGNMENT."""
     memory = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
     return memory[start : start + nbytes]
-
-
-_dtype_name = cache(str)
-
-
-def _kind(var: Var) -> str:
-    return f"{_dtype_name(var.dtype)}{list(var.shape)}"
-
-
-def _key(key) -> str:
-    """A key of whole numbers, slices, None and Ellipsis as it stands between brackets."""
-    keys = key if isinstance(key, tuple) else (key,)
-    if not keys:
-        return "()"
-
-    def part(each) -> str:
-        if each is ...:
-            return "..."
-        if each is None:
-            return "None"
-        if isinstance(each, slice):
-            start, stop, step = ["" if x is None else str(int(x)) for x in (each.start, each.stop, each.step)]
-            return f"{start}:{stop}" + (f":{step}" if step else "")
-        return str(int(each))
-
-    return ", ".join(map(part, keys)) + ("," if isinstance(key, tuple) and len(keys) == 1 else "")
-
-
-def _title(function) -> str:
-    """A name for a function: that of its op, if it is the `compute` of one."""
-    name = getattr(function, "__name__", type(function).__name__)
-    return _identifier(type(function.__self__).__name__ if name == "compute" else name.replace("<lambda>", "drawn"))
-
-
-def _identifier(text: str) -> str:
-    name = re.sub(r"\W+", "_", str(text)).strip("_")
-    return f"_{name}" if name[:1].isdigit() else name or "f"

@@ -52,6 +52,7 @@ class Plan:
         targets: arrays that are written into the memory of an input straight away.
         copied: for outputs that go into the memory of an input at the end, that input.
         in_new: results that lie in memory which is new at each call.
+        onto: results of assignments that lie in the new memory of their base, with that.
         work: for instructions that need memory to work in, its place.
         strides: of the arrays that lie in scratch, their strides in bytes.
         last: for each array, the number of the last instruction that reads its memory.
@@ -66,6 +67,7 @@ class Plan:
     targets: dict[Var, Input] = field(default_factory=dict)
     copied: dict[int, Input] = field(default_factory=dict)
     in_new: set[Var] = field(default_factory=set)
+    onto: dict[Var, Var] = field(default_factory=dict)
     work: dict[Instruction, Buffer] = field(default_factory=dict)
     strides: dict[Var, tuple[int, ...]] = field(default_factory=dict)
     last: dict[Var, int] = field(default_factory=dict)
@@ -107,8 +109,10 @@ def plan(program: Program) -> Plan:
     program = _kept_apart(sums_as_products(expanded(in_blocks(program))))
     made = Plan(program)
     memory = memories(program)
-    _choose_targets(made, memory, last_reads(program, memory))
+    last = last_reads(program, memory)
+    _choose_targets(made, memory, last)
     made.in_new = {_shown_by(var) for i, var in enumerate(program.outputs) if i not in program.in_place}
+    _write_on(made, last)
     layouts = _layouts(made)
     made.strides = {var: array.strides for var, array in layouts.items()}
     memory = memories(program, made.buffers)
@@ -244,6 +248,18 @@ def _choose_targets(made: Plan, memory, last: dict[Var, int]) -> None:
                 made.targets[var] = target
                 continue
         made.copied[i] = target
+
+
+def _write_on(made: Plan, last: dict[Var, int]) -> None:
+    """Let assignments into something that is handed back in the end work in one memory."""
+    for i, instruction in reversed(list(enumerate(made.program))):
+        if not isinstance(instruction.function, Assign) or instruction.output not in made.in_new:
+            continue
+        base, value = instruction.inputs
+        writes = base.source is not None and isinstance(base.source.function, (Ufunc, Cast, Matmul, Assign))
+        if writes and base not in made.in_new and base not in made.targets and last[base] == i and value is not base:
+            made.in_new.add(base)
+            made.onto[instruction.output] = base
 
 
 def _layouts(made: Plan) -> dict[Var, np.ndarray]:
