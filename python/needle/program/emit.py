@@ -28,7 +28,7 @@ from .functions import (
     Ufunc,
     Where,
 )
-from .ir import Instruction, Program, Var
+from .ir import Instruction, Var
 from .kernels import Native
 from .plan import ALIGNMENT, GROUPS, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
 from .spelling import Names, identifier, key_text, kind, title
@@ -311,13 +311,13 @@ class Emitter(Names):
 
     def _group(self, instruction: Instruction, inputs: list[str]) -> list[str]:
         """The call of a function that runs a group: block by block, or a compiled kernel."""
-        function, plan = instruction.function, self.plan
+        function, planned = instruction.function, self.plan
         over, lines, names = {}, [], []
         for i, var in enumerate(instruction.outputs):
-            target, buffer = plan.targets.get(var), plan.buffers.get(var)
+            target, buffer = planned.targets.get(var), planned.buffers.get(var)
             for j in function.overwritable(i):
                 same = instruction.inputs[j]
-                if same is target or (buffer is not None and plan.buffers.get(same) == buffer):
+                if same is target or (buffer is not None and planned.buffers.get(same) == buffer):
                     over[i] = j
             if i in over:
                 names.append(inputs[over[i]])
@@ -331,8 +331,8 @@ class Emitter(Names):
         if isinstance(function, Native):
             lines.append(self._kernel(instruction, over, [*inputs, *names]))
         else:
-            name = self._unused("rows")
-            self.names[name] = function.runner(over, lambda program: self._inner(program, name))
+            name, threads = self._unused("rows"), function.threads
+            self.names[name] = function.runner(over, lambda program: self._inner(plan(program, not threads), name))
             into = [place for i, place in enumerate(names) if i not in over]
             lines.append(f"{name}({', '.join([*inputs, *into])})")
         for var, place in zip(instruction.outputs, names):
@@ -370,8 +370,8 @@ class Emitter(Names):
             return self.plan.strides.get(var)
         return array.strides if any(array.strides) or not array.ndim else np.empty(array.shape, array.dtype).strides
 
-    def _inner(self, program: Program, name: str) -> Callable:
-        inner = Emitter(plan(program), name)
+    def _inner(self, plan: Plan, name: str) -> Callable:
+        inner = Emitter(plan, name)
         self.inner.append(inner)
         return inner.function()
 

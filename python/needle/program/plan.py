@@ -104,9 +104,11 @@ def expanded(program: Program) -> Program:
     return Program(program.inputs, instructions, [now.get(var, var) for var in program.outputs], program.in_place)
 
 
-def plan(program: Program) -> Plan:
-    """Decide where each array of a program lies."""
-    program = _kept_apart(sums_as_products(expanded(in_blocks(program))))
+def plan(program: Program, alone: bool = True) -> Plan:
+    """Decide where each array of a program lies.  `alone`: no other thread runs it at the same time for the same call,
+    so sums may be left to BLAS, which has threads of its own."""
+    program = expanded(in_blocks(program))
+    program = _kept_apart(sums_as_products(program) if alone else program)
     made = Plan(program)
     memory = memories(program)
     last = last_reads(program, memory)
