@@ -19,6 +19,7 @@ from .kernels import groups, in_kernels, is_installed, library
 from .passes import simplify
 from .passes.rewriting import copied
 from .plan import plan
+from .shrink import shrink
 
 BACKENDS = ("auto", "numpy", "numba")
 
@@ -95,7 +96,7 @@ def compile_program(program: Program, backend: str, wait: bool = True) -> Compil
     if backend == "numba":
         library()  # or an error that says what is missing
     passes: list[tuple[str, int, int]] = []
-    program = simplify(program, lambda *figures: passes.append(figures))
+    program = simplify(shrink(program), lambda *figures: passes.append(figures))
     kernels = backend == "numba" or (backend == "auto" and is_installed())
     if kernels and wait:
         return _with_kernels(program, passes)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from .functions import Function
-from .ir import Program, interpret
+from .ir import Constant, Program, interpret
+from .passes.aliases import aliases
 
 
 class Control(Function):
@@ -23,12 +24,12 @@ class Control(Function):
     """
 
     several = True
-    __slots__ = ("programs", "compiler", "_runs")
+    __slots__ = ("programs", "compiler", "_run")
 
     def __init__(self, *programs: Program):
         self.programs = programs
         self.compiler: Callable[[Program], Callable] = lambda program: functools.partial(_interpreted, program)
-        self._runs: tuple[Callable, ...] | None = None
+        self._run: Callable | None = None  # made when it is first called
 
     @property
     def pure(self) -> bool:  # type: ignore[override]
@@ -38,12 +39,15 @@ class Control(Function):
     def key(self):
         return None
 
-    def runs(self) -> tuple[Callable, ...]:
-        """The programs as functions of arrays, compiled when they are first asked for."""
-        runs = self._runs
-        if runs is None:
-            runs = self._runs = tuple([self.compiler(program) for program in self.programs])
-        return runs
+    def __call__(self, *arrays):
+        run = self._run
+        if run is None:
+            run = self._run = self.made()
+        return run(*arrays)
+
+    def made(self) -> Callable:
+        """The function itself, of arrays, with its programs compiled."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{len(program)} instructions' for program in self.programs)})"
@@ -53,21 +57,26 @@ def _interpreted(program: Program, *arrays):
     return interpret(program, arrays)
 
 
-def _own(results, inputs) -> tuple:
-    """The results, each in memory of its own: copied where one lies in that of an input or of another."""
-    own: list[np.ndarray] = []
-    for result in results:
-        shared = any(np.may_share_memory(result, other) for other in (*inputs, *own))
-        own.append(np.array(result) if shared else result)
-    return tuple(own)
-
-
 def compile_inside(program: Program, compiler: Callable[[Program], Callable]) -> None:
     """Let the loops and branches of a program run theirs as `compiler` makes them."""
     for instruction in program:
         function = instruction.function
         if isinstance(function, Control):
-            function.compiler, function._runs = compiler, None
+            function.compiler, function._run = compiler, None
+
+
+def _lent(programs: tuple[Program, ...], count: int) -> list[int]:
+    """The places of those among the first `count` results that may lie in the memory of an input or of another."""
+    found = set()
+    for program in programs:
+        memory = aliases(program)
+        taken = {memory[var] for var in program.inputs}
+        for i, var in enumerate(program.outputs[:count]):
+            if isinstance(var, Constant) or memory[var] in taken:
+                found.add(i)
+            else:
+                taken.add(memory[var])
+    return sorted(found)
 
 
 class Loop(Control):
@@ -85,18 +94,32 @@ class Loop(Control):
     def body(self) -> Program:
         return self.programs[0]
 
-    def __call__(self, *arrays):
-        (run,) = self.runs()
-        carried, length = self.carried, self.length
-        carry = arrays[:carried]
-        rows, others = arrays[carried : carried + self.scanned], arrays[carried + self.scanned :]
-        stacks = [np.empty((length, *var.shape), var.dtype) for var in self.body.outputs[carried:]]
-        for i in range(length - 1, -1, -1) if self.reverse else range(length):
-            found = run(*carry, *[row[i, ...] for row in rows], *others)
-            carry = found[:carried]
-            for stack, y in zip(stacks, found[carried:]):
-                stack[i] = y
-        return (*_own(carry, arrays), *stacks)
+    def made(self) -> Callable:
+        """The loop as a function of arrays."""
+        (run,) = map(self.compiler, self.programs)
+        space: dict = {"run": run, "empty": np.empty, "copy": np.array}
+        exec(self.text(), space)
+        return space["loop"]
+
+    def text(self) -> str:
+        """The loop as Python source, around `run`, which is one step."""
+        carry = [f"c{i}" for i in range(self.carried)]
+        xs = [f"x{i}" for i in range(self.scanned)]
+        others = [f"k{i}" for i in range(len(self.body.inputs) - len(carry) - len(xs))]
+        ys = self.body.outputs[self.carried :]
+        steps = f"range({self.length - 1}, -1, -1)" if self.reverse else f"range({self.length})"
+        step = f"run({', '.join([*carry, *[f'{x}[i, ...]' for x in xs], *others])})"
+        results = "".join(f"{name}, " for name in [*carry, *[f"y{i}[i, ...]" for i in range(len(ys))]])
+        return "\n    ".join(
+            [
+                f"def loop({', '.join([*carry, *xs, *others])}):",
+                *[f"y{i} = empty({(self.length, *y.shape)}, {y.dtype.name!r})" for i, y in enumerate(ys)],
+                f"for i in {steps}:",
+                f"    {results}= {step}" if results else f"    {step}",
+                *[f"c{i} = copy(c{i})" for i in _lent(self.programs, self.carried)],
+                f"return ({''.join(f'{name}, ' for name in [*carry, *[f'y{i}' for i in range(len(ys))]])})",
+            ]
+        )
 
 
 class Branch(Control):
@@ -104,9 +127,14 @@ class Branch(Control):
 
     __slots__ = ()
 
-    def __call__(self, pred, *arrays):
-        on_true, on_false = self.runs()
-        return _own((on_true if pred else on_false)(*arrays), arrays)
+    def made(self) -> Callable:
+        on_true, on_false = map(self.compiler, self.programs)
+        lent = _lent(self.programs, len(self.programs[0].outputs))
+
+        def branch(pred, *arrays):
+            return _own(on_true(*arrays) if pred else on_false(*arrays), lent)
+
+        return branch
 
 
 class While(Control):
@@ -119,9 +147,22 @@ class While(Control):
         super().__init__(condition, body)
         self.carried = carried
 
-    def __call__(self, *arrays):
-        condition, body = self.runs()
-        carry, others = arrays[: self.carried], arrays[self.carried :]
-        while condition(*carry, *others)[0]:
-            carry = body(*carry, *others)
-        return _own(carry, arrays)
+    def made(self) -> Callable:
+        condition, body = map(self.compiler, self.programs)
+        carried = self.carried
+
+        def loop(*arrays):
+            carry, others = arrays[:carried], arrays[carried:]
+            while condition(*carry, *others)[0]:
+                carry = body(*carry, *others)
+            return _own(carry, range(carried))  # after no step at all it is what came
+
+        return loop
+
+
+def _own(results, lent) -> tuple:
+    """The results, those in memory of others copied."""
+    results = list(results)
+    for i in lent:
+        results[i] = np.array(results[i])
+    return tuple(results)
