@@ -314,13 +314,37 @@ def example_of(body: Flat, tensors: list[Tensor]) -> list[Tensor]:
 
 
 def pulled(body: Flat, inputs: list[Tensor], which: Iterable[int], cotangents: list[Tensor | None]):
-    """The adjoints of those of the inputs that are asked for (None for zero), from those of the results."""
+    """The adjoints of those of the inputs that are asked for (None for zero), from those of the results.  Where they
+    are structurally zero, they say so."""
     with recording(), silent():
         stand_ins = {i: follow(inputs[i].node) for i in which}
         results = body([new_handle(stand_ins[i]) if i in stand_ins else x for i, x in enumerate(inputs)])
     retire(stand_ins.values())
     given = [g if x.dtype.kind in "fc" else None for x, g in zip(results, cotangents, strict=True)]
-    return Pullback([x.node for x in results], list(stand_ins.values()))(given)
+    return Pullback([x.node for x in results], list(stand_ins.values()))(given, with_lanes=True)
+
+
+def loose(tensors) -> list[Tensor]:
+    """Handles on the same nodes that these do not know of: what holds them does not keep the program's own alive."""
+    return [new_handle(x.node) for x in tensors]
+
+
+def cut(values: list, *counts: int) -> list[list]:
+    """The first so many values, the next so many, …, and the rest."""
+    parts = []
+    for count in counts:
+        parts.append(values[:count])
+        values = values[count:]
+    return [*parts, values]
+
+
+def first_of(x: Tensor) -> Tensor:
+    """The first element along axis 0."""
+    return get_item(x, 0)
+
+
+def zeros(like: Tensor) -> Tensor:
+    return new_handle(Node(None, (), np.zeros(like.shape, like.dtype), False))
 
 
 class Mapped:

@@ -5,16 +5,20 @@ from collections.abc import Callable
 from ..graph import Node, Tensor, TensorTupleOp
 from ..ops.choices import where
 from ..ops.movement import reshape
+from ..ops.selection import Selected, selected
 from ..ops.tuples import make_tuple
-from .bodies import Lifted, Mapped, apart, as_terms, example_of, pulled, together
+from .bodies import Lifted, Mapped, apart, as_terms, cut, example_of, loose, pulled, together
 from .functions import Flat
-from .loops import beside, handles, loose, spread, tangent_by_terms, zeros
+from .loops import beside, handles, spread, tangent_by_terms
+from .unwinding import mask_of, or_zero
 
 
 class Cond(TensorTupleOp):
     """`on_true(inputs)` if `pred` holds, else `on_false(inputs)`.  The inputs are `pred` and what both close over."""
 
     __slots__ = ("on_true", "on_false")
+
+    lanes = "inner"
 
     def __init__(self, on_true: Flat, on_false: Flat):
         self.on_true, self.on_false = on_true, on_false
@@ -29,22 +33,42 @@ class Cond(TensorTupleOp):
         raise RuntimeError("a branch that was traced cannot be computed once the trace is over")
 
     def gradient(self, out_grad, node):
+        return self.adjoints(list(out_grad), [], node)
+
+    def inner_gradient(self, out_grad, node, mask):
+        """`gradient` for adjoints that are structurally zero outside of `mask`."""
+        return self.adjoints(list(out_grad), list(mask), node)
+
+    def adjoints(self, grads: list[Tensor], masks: list[Tensor], node) -> tuple:
         pred, *inputs = loose(node.inputs)
         asked = [i for i, x in enumerate(inputs) if node.needs(i + 1) and x.dtype.kind in "fc"]
-        cotangents = list(out_grad)
-        live = [i for i, g in enumerate(cotangents) if g.dtype.kind in "fc"]
+        live = [i for i, g in enumerate(grads) if g.dtype.kind in "fc"]
+        masks = [masks[i] for i in live] if masks else []
+        tensors = [*inputs, *[grads[i] for i in live], *masks]
 
-        def back(body: Flat) -> Flat:
+        def back(body: Flat, tensors: list[Tensor]) -> list[Tensor | None]:
+            mine, given, lanes = cut(tensors, len(inputs), len(live))
+            given = map(selected, given, lanes) if lanes else given
+            cotangents = dict(zip(live, given))
+            return pulled(body, mine, asked, [cotangents.get(i) for i in range(len(grads))])
+
+        kinds: list[list[type]] = []
+        for body in (self.on_true, self.on_false):
+            example_of(lambda tensors, body=body: kinds.append(list(map(type, back(body, tensors)))) or [], tensors)
+        marked = [Selected in both and Tensor not in both for both in zip(*kinds)]
+
+        def adjoints_by(body: Flat) -> Flat:
             def pull(tensors):
-                mine, given = tensors[: len(inputs)], dict(zip(live, tensors[len(inputs) :]))
-                found = pulled(body, mine, asked, [given.get(i) for i in range(len(cotangents))])
-                return [zeros(mine[i]) if g is None else g for i, g in zip(asked, found)]
+                found = list(zip(back(body, tensors), [tensors[i] for i in asked]))
+                results = [or_zero(g, x) for g, x in found]
+                return results + [mask_of(g, x) for (g, x), wanted in zip(found, marked) if wanted]
 
             return pull
 
-        op = Cond(back(self.on_true), back(self.on_false))
-        found = dict(zip(asked, op(pred, *inputs, *[cotangents[i] for i in live])))
-        return (None, *[found.get(i) for i in range(len(inputs))])
+        found = list(Cond(adjoints_by(self.on_true), adjoints_by(self.on_false))(pred, *tensors)) if asked else []
+        left = iter(found[len(asked) :])
+        by_input = {i: selected(g, next(left)) if m else g for i, g, m in zip(asked, found, marked)}
+        return (None, *[by_input.get(i) for i in range(len(inputs))])
 
     def tangent(self, node, *tangents):
         return tangent_by_terms(self, node, tangents)

@@ -4,20 +4,18 @@ Each transform of a loop is a loop again, around the transformed body: the adjoi
 backwards over the carries that were kept, tangents travel in the carry, a batch is carried as a batch.
 """
 
+import functools
 from collections.abc import Callable
 
-import numpy as np
-
 from ..graph import Node, Tensor, TensorTupleOp, is_recording, new_handle
-from ..ops.arithmetic import add
 from ..ops.choices import where
-from ..ops.indexing import get_item
 from ..ops.movement import broadcast_to, moveaxis, reshape
 from ..ops.reductions import max as largest
 from ..ops.tuples import make_tuple
-from .bodies import Lifted, Mapped, apart, as_terms, example_of, pulled, together
+from .bodies import Lifted, Mapped, apart, as_terms, cut, example_of, first_of, loose, together
 from .forward import Dual
 from .functions import Flat
+from .unwinding import Unwinding
 
 
 class Scan(TensorTupleOp):
@@ -28,6 +26,8 @@ class Scan(TensorTupleOp):
     """
 
     __slots__ = ("body", "carried", "scanned", "length", "reverse", "keeps")
+
+    lanes = "inner"
 
     def __init__(self, body: Flat, carried: int, scanned: int, length: int, reverse: bool, keeps: bool = False):
         self.body, self.carried, self.scanned, self.length, self.reverse = body, carried, scanned, length, reverse
@@ -48,38 +48,19 @@ class Scan(TensorTupleOp):
         raise RuntimeError("a scan that was traced cannot be computed once the trace is over")
 
     def gradient(self, out_grad, node):
+        return self.adjoints(out_grad, None, node)
+
+    def inner_gradient(self, out_grad, node, mask):
+        """`gradient` for adjoints that are structurally zero outside of `mask`."""
+        return self.adjoints(out_grad, list(mask), node)
+
+    def adjoints(self, out_grad, masks: list[Tensor] | None, node) -> tuple:
         carry, xs, closed = self.parts(loose(node.inputs))
-        history = self.history(node, carry, xs, closed)
-        needs = self.parts([node.needs(i) and x.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
+        inputs = self.history(node, carry, xs, closed), xs, closed
+        _, *needs = self.parts([node.needs(i) and x.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
         carries = [x.dtype.kind in "fc" for x in carry]
-        asked = [i for i, wanted in enumerate([*carries, *needs[1], *needs[2]]) if wanted]
-        ends = [sum(carries), sum(carries) + sum(needs[1])]
-        grads = list(out_grad)
-        live = [i for i, x in enumerate(grads) if x.dtype.kind in "fc" and i >= self.carried]
-        outer = [x for x, wanted in zip(closed, needs[2]) if wanted]
-
-        def back(tensors):
-            later, sums, tensors = cut(tensors, ends[0], len(outer))
-            starts, x, g, rest = cut(tensors, len(carry), len(xs), len(live))
-            cotangents: list[Tensor | None] = [None] * len(grads)
-            for i, adjoint in zip([i for i, is_live in enumerate(carries) if is_live], later):
-                cotangents[i] = adjoint
-            for i, adjoint in zip(live, g):
-                cotangents[i] = adjoint
-            found = pulled(self.body, [*starts, *x, *rest], asked, cotangents)
-            before, of_x, of_closed = cut(found, ends[0], ends[1] - ends[0])
-            before = [zeros(like) if a is None else a for a, like in zip(before, later)]
-            sums = [total if a is None else add(total, a) for a, total in zip(of_closed, sums)]
-            like = [each for each, wanted in zip(x, needs[1]) if wanted]
-            return [*before, *sums, *[zeros(each) if a is None else a for a, each in zip(of_x, like)]]
-
-        first = [g for g, is_live in zip(grads, carries) if is_live] + [zeros(x) for x in outer]
-        ys = [grads[i] for i in live]
-        found = iter(scanned(back, first, [*history, *xs, *ys], closed, self.length, not self.reverse))
-        of_carry = [next(found) if is_live else None for is_live in carries]
-        of_closed = [next(found) if wanted else None for wanted in needs[2]]
-        of_xs = [next(found) if wanted else None for wanted in needs[1]]
-        return (*of_carry, *of_xs, *of_closed)
+        unwinding = Unwinding(self.body, inputs, (carries, *needs), list(out_grad), masks)
+        return unwinding.run(functools.partial(scanned, length=self.length, reverse=not self.reverse))
 
     def history(self, node, carry, xs, closed) -> list[Tensor]:
         """The carry that each step began with."""
@@ -249,29 +230,6 @@ def tangent_by_terms(op, node, tangents) -> Tensor | None:
 
 def handles(primals, terms) -> tuple[list[Tensor], list[list[Tensor | None]]]:
     return [new_handle(p) for p in primals], [[None if t is None else new_handle(t) for t in mine] for mine in terms]
-
-
-def loose(tensors) -> list[Tensor]:
-    """Handles on the same nodes that these do not know of: what holds them does not keep the program's own alive."""
-    return [new_handle(x.node) for x in tensors]
-
-
-def cut(values: list, *counts: int) -> list[list]:
-    """The first so many values, the next so many, …, and the rest."""
-    parts = []
-    for count in counts:
-        parts.append(values[:count])
-        values = values[count:]
-    return [*parts, values]
-
-
-def first_of(x: Tensor) -> Tensor:
-    """The first element along axis 0."""
-    return get_item(x, 0)
-
-
-def zeros(like: Tensor) -> Tensor:
-    return new_handle(Node(None, (), np.zeros(like.shape, like.dtype), False))
 
 
 def spread(x: Tensor, size: int) -> Tensor:
