@@ -10,6 +10,7 @@ from typing import Any
 
 from ..graph import is_special, is_watched, lazy_mode, tracing
 from .capture import Followed, capture
+from .checking import checked
 from .compile import compile_program
 from .entry import MISS, Entry
 from .linked import Here, Linked, Spent, link, pull
@@ -55,7 +56,7 @@ class JitFunction:
                     entry = self._traced(args, kwargs)
                 except Followed:
                     return self.fun(*args, **kwargs)
-                result = entry.call(args, kwargs)
+                result = self._run_first(entry, args, kwargs)
                 if result is not MISS:
                     return result
                 self._entries = [each for each in self._entries if each is not entry]
@@ -68,6 +69,17 @@ class JitFunction:
         self._entries = [entry, *self._entries[: LIMIT - 1]]
         self._traces += 1
         return entry
+
+    def _run_first(self, entry: Entry, args, kwargs):
+        """The first call of a program; with `check=True`, beside eager."""
+        if not self.check:
+            return entry.call(args, kwargs)
+        try:
+            run = functools.partial(entry.call, args, kwargs)
+            return checked(self.fun, args, kwargs, self._is_static, entry.captured, run)
+        except BaseException:
+            self._entries = [each for each in self._entries if each is not entry]
+            raise
 
     def _is_static(self, path: tuple) -> bool:
         return len(path) == 1 and path[0] in self._static

@@ -46,6 +46,7 @@ class Roots:
         lines: the guards, as lines of source within a function of `args` and `kwargs`.
         reasons: what a guard looks at, as the user would write it, by the number of its line.
         names: the objects that the source refers to.
+        owners: the objects that told themselves what in them a program depends on: optimizers, compiled functions.
         held: which of the lines are about what is held, and not about arguments.
         quick: expressions for what holds that, none of which gives another object (or, with True, other ids) unless
             something there changed.
@@ -53,7 +54,15 @@ class Roots:
         generators: random generators of NumPy's and Python's own, of which no guard can tell whether they moved on.
     """
 
-    def __init__(self, fun: Callable, args: tuple, kwargs: dict, static: Callable[[Any], bool], held=()):
+    def __init__(
+        self,
+        fun: Callable,
+        args: tuple,
+        kwargs: dict,
+        static: Callable[[Any], bool],
+        held=(),
+        thorough: bool = False,
+    ):
         self.tensors: dict[Tensor, str] = {}
         self.arrays: dict[int, tuple[np.ndarray, str]] = {}
         self.numbers: list[tuple[tuple, str, Any]] = []
@@ -61,7 +70,8 @@ class Roots:
         self.reasons: dict[int, str] = {}
         self.names: dict[str, Any] = {"MISSING": _MISSING, "Tensor": Tensor, "Node": Node, "ndarray": np.ndarray}
         self._seen: dict[int, Any] = {}  # objects that were looked into, by id
-        self._mentioned: set[str] = set()  # names in the code that was found so far
+        self._mentioned: set[str] = _DYNAMIC if thorough else set()  # names in the code that was found so far
+        self.owners: list[Any] = []
         self._waiting: dict[str, list[Callable[[], list]]] = {}  # what to look into once a name is mentioned
         self._stack: list[Any] = []  # objects that are still to be looked into
         self._modules: set[tuple] = set()  # modules and classes that were looked into, each with the code that names it
@@ -88,6 +98,7 @@ class Roots:
         """Forget the objects that only the trace needed."""
         self.tensors, self.arrays = {}, {}
         self.numbers = [(path, at, None) for path, at, _ in self.numbers]
+        self.owners = []
         self._seen, self._came, self.snapshot, self.generators = {}, set(), Snapshot(), []
 
     def _name(self, value) -> str:
@@ -238,6 +249,8 @@ class Roots:
             self._paths[id(tensor)] = path
         else:
             self.mixed = self.mixed or (self._came is not None and tensor in self._came)
+            if self._paths[id(tensor)].endswith("]") and not path.endswith("]"):
+                self._paths[id(tensor)] = path  # model.weight says more than optimizer[0]
             self._require(f"{at} is {self.tensors[tensor]}", path)
 
     def _walk(self, first) -> None:
@@ -265,7 +278,7 @@ class Roots:
 
     def _mention(self, names) -> None:
         new = set(names) - self._mentioned
-        self._mentioned |= new
+        self._mentioned = self._mentioned | new
         for name in [*self._waiting] if not new.isdisjoint(_DYNAMIC) else new:
             for look in self._waiting.pop(name, ()):
                 self._stack += look()
@@ -299,6 +312,7 @@ class Roots:
             return []
         if hasattr(value, "trace_roots"):  # an object that tells what in it a program depends on
             found = list(value.trace_roots())
+            self.owners.append(value)
             for each in found:
                 self._paths.setdefault(id(each), path)
             return found
