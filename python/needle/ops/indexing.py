@@ -111,6 +111,8 @@ class GetItem(Indexed):
 
     __slots__ = ()
 
+    chooses = True
+
     def compute(self, a, *tensors):
         index = self.filled(tensors) if tensors else self.index
         if a.ndim == 1 and len(index) == 1 and isinstance(index[0], np.ndarray) and index[0].dtype.kind == "i":

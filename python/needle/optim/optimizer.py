@@ -172,10 +172,10 @@ class Optimizer:
                 dtype = param.node.data.dtype
                 new = new.view(dtype)[..., 0] if dtype.kind == "c" else new
                 param._move(Node(None, (), new, param.node.requires_grad))
-        for group, indices in zip(self.groups, self._indices):
-            for index, param in zip(indices, group["params"]):
-                if param.grad is not None:
-                    trace.change(self._state[index], functools.partial(_count, self._state[index]))
+        moved = [state for state, param in zip(self._state, self.params) if param.grad is not None]
+        trace.check(functools.partial(_lags, moved))
+        for state in moved:
+            trace.change(state, functools.partial(_count, state))
 
     def trace_roots(self) -> list:
         """What a compiled program that steps depends on, beside what it asks for itself."""
@@ -359,7 +359,10 @@ class Optimizer:
             raise ValueError(f"the state has {min(rest)!r}, which this {kind} has not: it is of another optimizer")
         for group, chosen in zip(self.groups, options):
             group.update(chosen)
-        self._state, self._joined = entries, {}
+        for mine, entry in zip(self._state, entries):  # the same dicts: compiled steps hold on to them
+            mine.clear()
+            mine.update(entry)
+        self._joined = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy joins its parameters anew: views, copied one by one, would no longer be parts of one array.
@@ -392,6 +395,11 @@ def _as_groups(params, kind: str) -> list[Mapping[str, Any]]:
                 f'{kind} needs each parameter group to be a dict with Tensors under "params"; item {i} is not'
             )
     return params
+
+
+def _lags(states: list[dict]) -> list[int]:
+    """By how many steps each is behind the first."""
+    return [states[0]["step"] - state["step"] for state in states]
 
 
 def _as_arrays(coefficients, p) -> tuple:

@@ -141,7 +141,7 @@ class Entry:
 
     def fits(self, args: tuple, kwargs: dict) -> bool:
         """Whether the program is one for these arguments, and for what is closed over as it is now."""
-        fits = self._compiled(_function("fits(args, kwargs)", [*self._guards, "return True"]), "fits")
+        fits = self._compiled(_function("fits(args, kwargs)", [*self._guards[1:], "return True"]), "fits")
         return fits(args, kwargs) is True
 
     def explain(self, args: tuple, kwargs: dict) -> str:
