@@ -13,6 +13,7 @@ from needle.program.functions import Fused
 from needle.program.fuse import can_fuse, fuse
 from needle.program.ir import Constant, Program, interpret
 from needle.program.kernels import CompiledKernel, Native, can_compile
+from needle.program.kernels.kernel import arranged
 from needle.program.recording import Recorder
 
 pytest.importorskip("llvmlite")
@@ -289,6 +290,20 @@ def test_arrays_in_another_order_are_seen_and_arranged():
     assert kernel.call(x, y, result) is False and not result.any()
     kernel.arranged(np.asfortranarray(x), y, result)
     np.testing.assert_array_equal(result, x + y)
+
+
+@pytest.mark.parametrize("strides", [(1, 5), (12, 2), (-6, 1), None])
+def test_supposed_strides_are_looked_at(strides):
+    x, y = array(5, 6), array(5, 6, seed=1)
+    (step,) = fused(lambda x, y: x - y, x, y)
+    kernel = CompiledKernel(step.function.body, [strides, None], unknown=(0,))
+    as_supposed = arranged(x, strides)
+    assert strides is None or as_supposed.strides == tuple(4 * n for n in strides)
+    for lying, fits in [(as_supposed, True), (np.broadcast_to(x[:1], (5, 6)), False)]:
+        result = np.zeros((5, 6), "f4")
+        assert kernel.call(lying, y, result) is fits
+        kernel.arranged(lying, y, result)
+        np.testing.assert_array_equal(result, lying - y)
 
 
 def test_a_result_in_the_memory_of_an_input():

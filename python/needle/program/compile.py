@@ -13,9 +13,10 @@ from weakref import ref
 from .background import later
 from .control import Control, compile_inside
 from .emit import Emitter
+from .functions import Fused
 from .fuse import fuse
 from .ir import Program
-from .kernels import groups, in_kernels, is_installed, library
+from .kernels import Native, in_kernels, is_installed, library
 from .passes import simplify
 from .passes.rewriting import copied
 from .plan import plan
@@ -115,14 +116,14 @@ def _with_numpy(program: Program, passes: list) -> Compiled:
 def _emitted(program: Program, passes: list) -> Compiled:
     made = plan(program)
     emitter = Emitter(made)
-    sizes = [len(step.function.body) for step in groups(program)]
+    sizes = [len(step.function.body) for step in program if isinstance(step.function, (Fused, Native))]
     figures = Figures(passes, sizes, made.allocated, made.nbytes, made.unshared)
     return Compiled(emitter.function(), emitter.source, emitter, figures)
 
 
 def _with_kernels(program: Program, passes: list) -> Compiled:
     """The program with its groups as kernels, and so within its loops and branches."""
-    program = copied(program)
+    before, program = program, copied(program)
     for step in program:
         if isinstance(step.function, Control):
             step.function = copy.copy(step.function)
@@ -130,9 +131,8 @@ def _with_kernels(program: Program, passes: list) -> Compiled:
     for step in program:
         if isinstance(step.function, Control):
             step.function.runs()
-    before = len(program)
-    program = in_kernels(program)
-    return _emitted(program, [*passes, ("fusion", before, len(program))])
+    fused = in_kernels(program)
+    return _emitted(fused, [*passes, ("fusion", len(before), len(fused))])
 
 
 def _start_at_second_call(made: Compiled, program: Program, passes: list) -> None:

@@ -62,6 +62,7 @@ class Emitter(Names):
         self._count = 0
         self._buffers: dict[Buffer, str] = {}
         self._reductions: dict[np.ufunc, str] = {}
+        self._kernels: dict[tuple, str] = {}
         self._inputs = [self._input(var) for var in plan.program.inputs]
         self._body()
         self.names |= {"arenas": [], "new_arena": self._new_arena()}
@@ -347,20 +348,25 @@ class Emitter(Names):
         unknown = []
         for i, var in enumerate(instruction.inputs):
             steps = self._strides(var)
-            if steps is None or any(step % var.dtype.itemsize for step in steps):
+            if steps is None:
                 unknown.append(i)
+                steps = _supposed(var).strides
+            if any(step % var.dtype.itemsize for step in steps):
                 strides.append(None)
+                unknown.append(i)
             else:
                 strides.append(tuple([step // var.dtype.itemsize for step in steps]))
         unknown += [len(strides) + i for i, var in enumerate(instruction.outputs) if var in plan.targets]
         kernel = instruction.function.compiled(strides, over, unknown)
-        name = self._unused("kernel")
-        self.names[name] = kernel.call
-        self.listings.append(instruction.function.listing(name))
+        name = self._kernels.get(kernel.key)
+        if name is None:
+            name = self._kernels[kernel.key] = self._unused("kernel")
+            self._taken.add(f"{name}_any")
+            self.names |= {name: kernel.call, f"{name}_any": kernel.arranged}
+            self.listings.append(instruction.function.listing(name))
         call = f"{name}({', '.join(arrays)})"
         if not unknown:
             return call
-        self.names[self._unused(f"{name}_any")] = kernel.arranged
         return f"{call} or {name}_any({', '.join(arrays)})"
 
     def _strides(self, var: Var) -> tuple[int, ...] | None:
@@ -428,6 +434,18 @@ class Emitter(Names):
         """The function; if `timed`, it takes a list more, and appends the time before and after each statement."""
         exec(compile(self._source(timed), "<a program of needle>", "exec"), self.names)
         return self.names.pop(self.name)
+
+
+def _supposed(var: Var) -> np.ndarray:
+    """Unused memory that lies as an array does, if what it is a view of lies in C order."""
+    views = []
+    while var.source is not None and var.source.function.view:
+        views.append(var)
+        var = var.source.inputs[0]
+    array = np.empty(var.shape, var.dtype)
+    for view in reversed(views):
+        array = np.asarray(shown(view.source.function, view, array))  # type: ignore[union-attr]
+    return array
 
 
 def own(array, *inputs) -> np.ndarray:

@@ -25,7 +25,7 @@ def can_fuse(instruction: Instruction) -> bool:
     if not (function.elementwise or (isinstance(function, Reduce) and function.ufunc.__name__ in _REDUCTIONS)):
         return False
     arrays = (*instruction.inputs, *instruction.outputs)
-    return all(var.dtype.char in _DTYPES for var in arrays) and all(var.size for var in arrays)
+    return all(var.dtype.char in _DTYPES and var.dtype.isnative and var.size for var in arrays)
 
 
 def fuse(program: Program, admits: Callable[[Instruction], bool] = can_fuse, alone: bool = False) -> Program:

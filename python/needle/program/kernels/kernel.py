@@ -28,8 +28,8 @@ class CompiledKernel:
         body: the program of a `Fused`.
         strides: for each input its strides in elements, None for C order.
         shared: results, by their number, that lie in the memory of an input, by its number (see `overwritable`).
-        unknown: arguments that are to be looked at: if one does not lie in C order, nothing is done and the call gives
-            False; `arranged` does it then.
+        unknown: arguments that are to be looked at: if one does not have these strides, nothing is done and the call
+            gives False; `arranged` does it then.
     """
 
     def __init__(
@@ -39,16 +39,17 @@ class CompiledKernel:
         shared: dict[int, int] | None = None,
         unknown: Iterable[int] = (),
     ):
-        self.body, self.shared, self.unknown = body, shared or {}, frozenset(unknown)
+        self.body, self.shared = body, shared or {}
         self.schedule = schedule = Schedule(body, strides)
         self.seconds = seconds(schedule)
-        self.kernel: Kernel = kernel(schedule, self.shared, self.unknown)
+        self.kernel: Kernel = kernel(schedule, self.shared, unknown)
+        self.key = self.kernel.text, *self.kernel.sizes  # two with the same compute the same
         length = self.kernel.length
         parts = min(pool.WORKERS, length // 2)
         if parts < 2 or self.seconds < WORTH_THREADS:
             self.call: Callable[..., bool] = self._part(0, length, 0, 1)
             return
-        self.kernel = kernel(schedule, self.shared, self.unknown, divided=True)
+        self.kernel = kernel(schedule, self.shared, unknown, divided=True)
         cuts = [length * i // parts for i in range(parts + 1)]
         last = self._part(0, 0, parts, parts)
         each = [self._part(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
@@ -61,9 +62,8 @@ class CompiledKernel:
     def arranged(self, *arrays: np.ndarray) -> None:
         """The call for arrays in any order in memory."""
         n = len(self.body.inputs)
-        straight = [
-            np.require(array, requirements=["C", "A"]) if i in self.unknown else array for i, array in enumerate(arrays)
-        ]
+        strides = [self.schedule.given(var) for var in self.body.inputs] + [None] * (len(arrays) - n)
+        straight = [arranged(array, steps) for array, steps in zip(arrays, strides)]
         self.call(*straight)
         for i, result in enumerate(arrays[n:]):
             made = straight[self.shared.get(i, n + i)]
@@ -82,6 +82,23 @@ def _divided(parts: list[Callable[..., bool]], last: Callable[..., bool], slots:
         return all(done) and (not slots or last(*arrays))
 
     return call
+
+
+def arranged(array: np.ndarray, strides: tuple[int, ...] | None) -> np.ndarray:
+    """The array, or a copy, with these strides in elements; None for C order."""
+    if strides is None:
+        return np.require(array, requirements=["C", "A"])
+    if array.flags.aligned and all(
+        n == 1 or a == b * array.itemsize for n, a, b in zip(array.shape, array.strides, strides)
+    ):
+        return array
+    below = sum(min((n - 1) * step, 0) for n, step in zip(array.shape, strides))
+    above = sum(max((n - 1) * step, 0) for n, step in zip(array.shape, strides))
+    memory = np.empty(above - below + 1, array.dtype)
+    steps = [step * array.itemsize for step in strides]
+    made = np.lib.stride_tricks.as_strided(memory[-below:], array.shape, steps)
+    made[...] = array
+    return made
 
 
 def seconds(schedule: Schedule) -> float:

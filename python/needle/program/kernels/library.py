@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 DATA = object.__basicsize__  # where the address of its memory lies in an array object (NumPy's ABI since 1.7)
-FLAGS, STRAIGHT = 48, 0x101  # where its flags lie behind that; those of C order and alignment
+STRIDES, FLAGS = 24, 48  # where that of its strides lies behind it, and where its flags do
+STRAIGHT, ALIGNED = 0x001, 0x100  # flags: it lies in C order; its elements lie where numbers of their size should
 SIZES = 5  # numbers ahead of the extents: start, stop, part, parts to combine, whether to release the GIL
 MISSING = "the numba backend needs llvmlite, which Numba brings: pip install needle-autodiff[jit]"
 

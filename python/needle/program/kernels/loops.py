@@ -16,10 +16,11 @@ from math import prod
 import numpy as np
 
 from ..ir import Instruction, Var
-from ..space import base_of, is_number, number_of
-from .code import Code, Module, Value
+from ..space import base_of, is_number, long_axes, number_of
+from .calling import entry
+from .code import Code, Module, Value, select
 from .elements import cast, element, stored_type, type_of
-from .library import DATA, FLAGS, SIZES, STRAIGHT
+from .library import SIZES
 from .schedule import Schedule, contiguous
 
 ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
@@ -48,7 +49,7 @@ def kernel(schedule: Schedule, shared: dict[int, int], unknown: Iterable[int] = 
 
     Args:
         shared: results, by their number, that lie in the memory of an input, by its number.
-        unknown: arguments of which the caller does not know that they lie in C order.  If one does not, the kernel
+        unknown: arguments of which the caller only supposes how they lie.  If one lies in another way, the kernel
             gives False and has done nothing.
         divided: whether several threads do it.  Then, if anything is reduced over rows, one more argument is an array
             of `slots` numbers for each part and for the last call, which combines them.
@@ -355,9 +356,7 @@ class _Writer:
         if not self._is_careful(step):
             return result
         corrected = result + code.load(type, error)
-        return code.value(
-            type, f"select i1 {corrected.equals(corrected).name}, {type} {corrected.name}, {type} {result.name}"
-        )
+        return select(corrected.is_nan(), result, corrected)  # of an infinite sum, rounding loses infinity - infinity
 
     def _finished(self, step: Instruction, total: Value) -> Value:
         """The result in its dtype."""
@@ -448,65 +447,25 @@ class _Writer:
 
     # The module
 
+    def _looked_at(self, i: int) -> list[tuple[int, int]]:
+        """Which strides of an argument are to be compared, with which of the sizes; none for C order."""
+        body = self.schedule.body
+        if i >= len(body.inputs):
+            return []
+        var, found = body.inputs[i], []
+        long, strides = long_axes(var.shape), self.schedule.strides_of(var)
+        if strides == contiguous([var.shape[axis] for axis in long]):
+            return []
+        for axis, stride in zip(long, strides):
+            found.append((axis, SIZES + len(self.sizes)))
+            self.sizes.append(stride * var.dtype.itemsize)
+        return found
+
     def _text(self) -> str:
         count = self.arguments + self.divided
         parameters = ", ".join([f"ptr noalias nocapture %p{i}" for i in range(count)])
         lines = [f"define internal void @loops({parameters}, ptr noalias nocapture readonly %sizes) {ATTRIBUTES} {{"]
         lines += ["start:", *self.code.header, "  br label %entry", "entry:", *self.code.lines, "  ret void", "}"]
         self.module.functions["@loops"] = "\n".join(lines)
-        self.module.functions["@NAME"] = _entry(self.module, count, self.unknown)
+        self.module.functions["@NAME"] = entry(self.module, count, {i: self._looked_at(i) for i in self.unknown})
         return self.module.text()
-
-
-def _entry(module: Module, count: int, unknown: frozenset[int]) -> str:
-    """The function that Python calls, of `count` arrays: PyObject *NAME(PyObject *sizes, PyObject **arrays, n)."""
-    for line in (
-        "@_Py_TrueStruct = external global i8",
-        "@_Py_FalseStruct = external global i8",
-        "declare void @Py_IncRef(ptr)",
-        "declare ptr @PyEval_SaveThread()",
-        "declare void @PyEval_RestoreThread(ptr)",
-    ):
-        module.declare(line)
-    lines = ["define ptr @NAME(ptr %self, ptr %arrays, i64 %n) nounwind {", "entry:"]
-    lines += [f"  %s = getelementptr i8, ptr %self, i64 {DATA}", "  %sizes = load ptr, ptr %s"]
-    straight = "true"
-    for i in range(count):
-        lines += [
-            f"  %o{i} = getelementptr ptr, ptr %arrays, i64 {i}",
-            f"  %a{i} = load ptr, ptr %o{i}",
-            f"  %d{i} = getelementptr i8, ptr %a{i}, i64 {DATA}",
-            f"  %p{i} = load ptr, ptr %d{i}",
-        ]
-        if i in unknown:
-            lines += [
-                f"  %g{i} = getelementptr i8, ptr %a{i}, i64 {DATA + FLAGS}",
-                f"  %f{i} = load i32, ptr %g{i}",
-                f"  %m{i} = and i32 %f{i}, {STRAIGHT}",
-                f"  %t{i} = icmp eq i32 %m{i}, {STRAIGHT}",
-                f"  %c{i} = and i1 {straight}, %t{i}",
-            ]
-            straight = f"%c{i}"
-    given = ", ".join([*[f"ptr %p{i}" for i in range(count)], "ptr %sizes"])
-    lines += [
-        f"  br i1 {straight}, label %go, label %end",
-        "go:",
-        f"  %f = getelementptr i64, ptr %sizes, i64 {SIZES - 1}",
-        "  %free = load i64, ptr %f",
-        "  %long = icmp ne i64 %free, 0",
-        "  br i1 %long, label %without, label %with",
-        "without:",  # the lock of Python's that only one thread has
-        "  %state = call ptr @PyEval_SaveThread()",
-        f"  call void @loops({given})",
-        "  call void @PyEval_RestoreThread(ptr %state)",
-        "  br label %end",
-        "with:",
-        f"  call void @loops({given})",
-        "  br label %end",
-        "end:",
-        "  %done = phi ptr [ @_Py_FalseStruct, %entry ], [ @_Py_TrueStruct, %without ], [ @_Py_TrueStruct, %with ]",
-        "  call void @Py_IncRef(ptr %done)",
-        "  ret ptr %done",
-        "}",
-    ]
-    return "\n".join(lines)

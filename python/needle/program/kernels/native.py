@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ..functions import Function, Fused, Reduce
 from ..fuse import can_fuse, fuse
-from ..ir import Instruction, Program, Var, interpret
+from ..ir import Program, Var, interpret
 from .elements import can_compile
 from .kernel import CompiledKernel, overwritable
 from .schedule import Schedule
@@ -69,7 +69,3 @@ def in_kernels(program: Program) -> Program:
         if isinstance(step.function, Fused):
             step.function = Native(step.function.body)
     return fused
-
-
-def groups(program: Program) -> list[Instruction]:
-    return [step for step in program if isinstance(step.function, Native)]

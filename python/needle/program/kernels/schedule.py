@@ -70,6 +70,10 @@ class Schedule:
         split = space.split
         self.rows = len(self.extents) if split is None else self.loop_of[axes[split - 1]] + 1 if split else 0
 
+    def given(self, var: Var) -> tuple[int, ...] | None:
+        """The strides of an input as they were given."""
+        return self._strides[self.argument[var]]
+
     def strides_of(self, var: Var) -> list[int]:
         """Of an input, along its axes longer than 1, in elements."""
         given = self._strides[self.argument[var]]
