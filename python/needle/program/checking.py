@@ -162,7 +162,7 @@ class World:
     def found(self, result) -> Found:
         """Copies of what came out, and of what is in the Tensors and optimizers now."""
         found: Found = {}
-        leaves = whole_modules(Tree(result)).leaves
+        leaves = whole_modules(Tree(result), self._tensors).leaves
         for i, leaf in enumerate(leaves):
             found["the result" if len(leaves) == 1 else f"result {i}"] = _copied(leaf)
         for tensor in self._tensors:
