@@ -130,7 +130,7 @@ def _with_kernels(program: Program, passes: list) -> Compiled:
     compile_inside(program, lambda inner: compile_program(inner, "numba").run)
     for step in program:
         if isinstance(step.function, Control):
-            step.function.runs()
+            step.function.prepared()
     fused = in_kernels(program)
     return _emitted(fused, [*passes, ("fusion", len(before), len(fused))])
 

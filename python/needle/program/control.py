@@ -40,10 +40,13 @@ class Control(Function):
         return None
 
     def __call__(self, *arrays):
-        run = self._run
-        if run is None:
-            run = self._run = self.made()
-        return run(*arrays)
+        return (self._run or self.prepared())(*arrays)
+
+    def prepared(self) -> Callable:
+        """What a call runs, its programs compiled now if they are not yet."""
+        if self._run is None:
+            self._run = self.made()
+        return self._run
 
     def made(self) -> Callable:
         """The function itself, of arrays, with its programs compiled."""
