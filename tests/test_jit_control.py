@@ -263,6 +263,34 @@ def test_a_training_step_around_a_scan():
     np.testing.assert_allclose(trained(True), trained(False), rtol=1e-5)
 
 
+# What is not selected has a derivative of zero, whatever the slope
+
+SELECTIONS = {
+    "after": lambda x: ndl.where(x > 0, ndl.scan(lambda c, _: (ndl.sqrt(c), None), x, length=3)[0], 0.0).sum(),
+    "after, of rows": lambda x: ndl.where(x > 0, ndl.scan(lambda c, _: (c, ndl.sqrt(c)), x, length=3)[1], 0.0).sum(),
+    "after, of what is closed over": lambda x: ndl.where(
+        x > 0, ndl.scan(lambda c, row: (c * 0.5 + ndl.sqrt(x) * row, None), x * 0, X)[0], 0.0
+    ).sum(),
+    "before": lambda x: ndl.scan(lambda c, _: (ndl.sqrt(c), c), ndl.where(x > 0, x, 0.0), length=3)[1].sum(),
+    "in a step": lambda x: ndl.scan(
+        lambda c, _: (ndl.where(c > 0, ndl.sqrt(ndl.where(c > 0, c, 0.0)), 0.0), c), x, length=3
+    )[1].sum(),
+    "from step to step": lambda x: ndl.scan(
+        lambda c, _: (ndl.sqrt(ndl.where(c > 0, c, 0.0)), ndl.where(c > 0, c, 1.0)), x, length=3
+    )[1].sum(),
+    "after a branch": lambda x: ndl.where(x > 0, ndl.cond(x.sum() > 9, lambda: x, lambda: ndl.sqrt(x)), 0.0).sum(),
+    "in a branch": lambda x: ndl.sqrt(ndl.cond(x.sum() > 9, lambda: x, lambda: ndl.where(x > 0, x, 0.0))).sum(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("walk", ["grad", "jvp", "jacfwd", "jet", "forward over reverse"])
+@pytest.mark.parametrize("f", SELECTIONS.values(), ids=SELECTIONS)
+def test_no_nan_comes_from_what_is_not_selected(f, walk):
+    x = np.array([0.3, 0.0])
+    same(ndl.jit(WALKS[walk](f))(x), WALKS[walk](f)(x))
+
+
 # Random numbers
 
 DROP = ndl.nn.Dropout(0.5)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Node, Op, Tensor, TensorTuple, leaf, new_handle
+from .graph import Node, Op, Tensor, TensorTuple, leaf, new_handle, substituting, traced_by, tracing
 from .ops.choices import where
 from .ops.kinds import BroadcastTo, Multilinear, SumTo
 from .ops.selection import Selected, selected
@@ -35,16 +35,25 @@ Lanes = list[Mask]  # their union is meant
 
 
 class Later:
-    """A mask that is made when it is first asked for: most never are."""
+    """A mask that is made when it is first asked for: most never are.
 
-    __slots__ = ("_make", "_mask", "depth", "is_dear")
+    It is made in the trace in which it came up, since it is there for all that is in this: also if it is asked for in
+    the body of a loop.
+    """
+
+    __slots__ = ("_make", "_mask", "_trace", "depth", "is_dear")
 
     def __init__(self, make: Callable, depth: int = 0, is_dear: bool = False):
-        self._make, self._mask, self.depth, self.is_dear = make, None, depth, is_dear
+        self._make, self._mask, self._trace, self.depth, self.is_dear = make, None, tracing(), depth, is_dear
 
     def __call__(self):
         if self._make is not None:
-            self._mask, self._make = self._make(), None
+            if self._trace is None:
+                self._mask = self._make()
+            else:
+                with traced_by(self._trace), substituting(None):
+                    self._mask = self._make()
+            self._make = self._trace = None
         return self._mask
 
 
@@ -67,7 +76,8 @@ def later(make: Callable, *sources: Lanes, is_dear: bool = False) -> Lanes | Non
 def union(lanes: Lanes, data):
     """One mask of the shape of `data` (an array, or a tuple of them, for which lanes are one TensorTuple of masks).
 
-    It takes the place of the parts in the list, so that it is made once.
+    It takes the place of the parts in the list, so that it is made once (but in a trace, since it may be the body of a
+    loop within that of the list).
     """
     masks = _distinct([mask if isinstance(mask, (Tensor, TensorTuple)) else mask() for mask in lanes])
     if type(data) is tuple:
@@ -75,7 +85,8 @@ def union(lanes: Lanes, data):
     else:
         mask = _together(masks)
         mask = mask if mask.shape == data.shape else BroadcastTo(data.shape)(mask)
-    lanes[:] = [mask]
+    if tracing() is None:
+        lanes[:] = [mask]
     return mask
 
 

@@ -33,7 +33,6 @@ from ..ops.kinds import Cast
 from ..ops.movement import Identity, reshape
 from ..ops.tuples import make_tuple
 from .batch import Batched, batch_first
-from .forward import zeros_like
 from .functions import Flat, places_now, run_and_look
 from .trees import Tree, node_of, tensor_of
 
@@ -364,68 +363,3 @@ class Mapped:
                 batch_first(node, mine, self.size) if b else new_handle(node)
                 for node, b in zip(nodes, self.results, strict=True)
             ]
-
-
-Terms = list[Tensor | None]  # of a Taylor series, beyond the first; None for zero
-
-
-class Lifted:
-    """A body on values that carry terms of a series (a tangent, for a start): each input is followed by its terms.
-
-    `box(frame, primal, terms)` makes such a value; `given` says which terms each input has.
-    """
-
-    def __init__(self, body: Flat, given: list[list[bool]], box: Callable):
-        self.body, self.given, self.box = body, given, box
-        self.results: list[list[bool]] | None = None  # which terms each result is to have; by default those it has
-
-    def __call__(self, tensors: list[Tensor]) -> list[Tensor]:
-        with carrying(), frame("jvp") as mine:
-            inside = []
-            for primal, terms in together(tensors, self.given):
-                nodes = [None if term is None else term.node for term in terms]
-                moves = any(node is not None for node in nodes)
-                inside.append(new_handle(self.box(mine, primal.node, nodes)) if moves else primal)
-            nodes = [x.node for x in self.body(inside)]
-            order = len(self.given[0])
-            pairs = [(n.primal, n.terms) if n.level == mine.level else (n, [None] * order) for n in nodes]
-        if self.results is None:
-            self.results = [[term is not None for term in terms] for _, terms in pairs]
-        out = []
-        for (node, terms), wanted in zip(pairs, self.results, strict=True):
-            primal = new_handle(node)
-            out.append(primal)
-            for term, want in zip(terms, wanted, strict=True):
-                if want:
-                    out.append(zeros_like(primal) if term is None else new_handle(term))
-        return out
-
-
-def together(tensors: list[Tensor], given: list[list[bool]]) -> list[tuple[Tensor, Terms]]:
-    """Values beside their terms, of a list in which each value is followed by those that are given."""
-    left = iter(tensors)
-    return [(next(left), [next(left) if there else None for there in mine]) for mine in given]
-
-
-def apart(primals: list[Tensor], terms: list[Terms], given: list[list[bool]]) -> list[Tensor]:
-    """The list in which each value is followed by those of its terms that are given; zeros for others."""
-    out = []
-    for primal, mine, there in zip(primals, terms, given, strict=True):
-        out.append(primal)
-        for term, wanted in zip(mine, there, strict=True):
-            if wanted:
-                out.append(zeros_like(primal) if term is None else term)
-    return out
-
-
-def as_terms(pairs: list[tuple[Tensor, Terms]], order: int) -> tuple[Node, list[Node | None]]:
-    """The results of an op with several, and their terms, as nodes that hold tuples."""
-    primals = [primal for primal, _ in pairs]
-    found: list[Node | None] = []
-    for k in range(order):
-        mine = [terms[k] for _, terms in pairs]
-        if all(term is None for term in mine):
-            found.append(None)
-        else:
-            found.append(make_tuple(*[zeros_like(p) if t is None else t for p, t in zip(primals, mine)]).node)
-    return make_tuple(*primals).node, found

@@ -7,9 +7,10 @@ from ..ops.choices import where
 from ..ops.movement import reshape
 from ..ops.selection import Selected, selected
 from ..ops.tuples import make_tuple
-from .bodies import Lifted, Mapped, apart, as_terms, cut, example_of, loose, pulled, together
+from .bodies import Mapped, cut, example_of, loose, pulled
 from .functions import Flat
-from .loops import beside, handles, spread, tangent_by_terms
+from .lifting import Lifted, apart, as_terms, handles, shared, tangent_by_terms, together
+from .loops import beside, spread
 from .unwinding import mask_of, or_zero
 
 
@@ -55,7 +56,7 @@ class Cond(TensorTupleOp):
         kinds: list[list[type]] = []
         for body in (self.on_true, self.on_false):
             example_of(lambda tensors, body=body: kinds.append(list(map(type, back(body, tensors)))) or [], tensors)
-        marked = [Selected in both and Tensor not in both for both in zip(*kinds)]
+        marked = [Selected in both for both in zip(*kinds)]
 
         def adjoints_by(body: Flat) -> Flat:
             def pull(tensors):
@@ -73,19 +74,18 @@ class Cond(TensorTupleOp):
     def tangent(self, node, *tangents):
         return tangent_by_terms(self, node, tangents)
 
-    def with_terms(self, primals: tuple[Node, ...], terms: list[list[Node | None]], box: Callable):
-        """The results and the terms of their series, from those of the inputs, by one of two branches."""
-        order = len(terms[0])
-        (pred, *inputs), (_, *terms) = handles(primals, terms)
+    def with_terms(self, primals: tuple[Node, ...], terms: list, lanes: list, box: Callable):
+        """The results, the terms of their series and their lanes, from those of the inputs, by one of two branches."""
+        (pred, *inputs), (_, *terms) = handles(primals, terms, lanes)
         given = [[term is not None for term in mine] for mine in terms]
         bodies = [Lifted(body, given, box) for body in (self.on_true, self.on_false)]
         tensors = apart(inputs, terms, given)
         for body in bodies:
             example_of(body, tensors)
-        either = [[a or b for a, b in zip(*pair)] for pair in zip(*[body.results for body in bodies])]
+        results = shared([body.results for body in bodies])
         for body in bodies:
-            body.results = either
-        return as_terms(together(list(Cond(*bodies)(pred, *tensors)), either), order)
+            body.results = results
+        return as_terms(together(list(Cond(*bodies)(pred, *tensors)), results))
 
     def batch(self, size, inputs, batched):
         (pred, *inputs), (differs, *batched) = inputs, batched

@@ -54,9 +54,9 @@ class Dual(Box):
         self.primal, self.tangent, self.lanes = primal, tangent, lanes
 
     @classmethod
-    def of_terms(cls, frame: Frame, primal: Node, terms: list[Node | None]) -> "Dual":
+    def of_terms(cls, frame: Frame, primal: Node, terms: list[Node | None], lanes: Lanes | None) -> "Dual":
         """The value whose Taylor series has these terms beyond the first: one."""
-        return cls(frame, primal, terms[0])
+        return cls(frame, primal, terms[0], lanes)
 
     @property
     def terms(self) -> list[Node | None]:
@@ -92,8 +92,9 @@ class Dual(Box):
         primals = tuple([node.primal if m else node for node, m in zip(inputs, mine)])
         if carries and hasattr(op, "with_terms"):
             terms = [[node.tangent if m else None] for node, m in zip(inputs, mine)]
-            out, (tangent,) = op.with_terms(primals, terms, Dual.of_terms)
-            return Dual(self.frame, out, tangent)
+            lanes = [node.lanes if m else None for node, m in zip(inputs, mine)]
+            out, (tangent,), lanes = op.with_terms(primals, terms, lanes, Dual.of_terms)
+            return Dual(self.frame, out, tangent, lanes)
         out = call(op, primals)
         if not carries:
             return out

@@ -7,14 +7,14 @@ backwards over the carries that were kept, tangents travel in the carry, a batch
 import functools
 from collections.abc import Callable
 
-from ..graph import Node, Tensor, TensorTupleOp, is_recording, new_handle
+from ..graph import Node, Tensor, TensorTupleOp, is_recording
 from ..ops.choices import where
 from ..ops.movement import broadcast_to, moveaxis, reshape
 from ..ops.reductions import max as largest
 from ..ops.tuples import make_tuple
-from .bodies import Lifted, Mapped, apart, as_terms, cut, example_of, first_of, loose, together
-from .forward import Dual
+from .bodies import Mapped, cut, example_of, first_of, loose
 from .functions import Flat
+from .lifting import Lifted, apart, as_terms, carried_with, handles, mark, settled, tangent_by_terms, together
 from .unwinding import Unwinding
 
 
@@ -74,25 +74,27 @@ class Scan(TensorTupleOp):
     def tangent(self, node, *tangents):
         return tangent_by_terms(self, node, tangents)
 
-    def with_terms(self, primals: tuple[Node, ...], terms: list[list[Node | None]], box: Callable):
-        """The results and the terms of their series, from those of the inputs, in one scan."""
-        order = len(terms[0])
-        inputs, terms = handles(primals, terms)
+    def with_terms(self, primals: tuple[Node, ...], terms: list, lanes: list, box: Callable):
+        """The results, the terms of their series and their lanes, from those of the inputs, in one scan."""
+        inputs, terms = handles(primals, terms, lanes)
         given = [[term is not None for term in mine] for mine in terms]
-        for i in range(self.carried):
-            given[i] = [any(given[i])] * order
+        carried_with(given, self.carried)
+        selects = any(lanes)
+        if selects:
+            mark(given, self.carried)
         while True:
             ends = [sum(1 + sum(there) for there in part) for part in self.parts(given)]
             carry, xs, closed = cut(apart(inputs, terms, given), *ends[:2])
             body = Lifted(self.body, given, box)
-            example_of(body, [*carry, *[first_of(x) for x in xs], *closed])
-            more = [any(there) and not any(given[i]) for i, there in enumerate(body.results[: self.carried])]
-            if not any(more):
+            example_of(body, [*carry, *map(first_of, xs), *closed])
+            if not selects and any(after[-1] for after in body.results):
+                selects = True
+                mark(given, self.carried)
+            elif settled(given[: self.carried], body.results):
                 break
-            given[: self.carried] = [[True] * order if m else g for m, g in zip(more, given)]
         body.results[: self.carried] = given[: self.carried]
         found = scanned(body, carry, xs, closed, self.length, self.reverse)
-        return as_terms(together(found, body.results), order)
+        return as_terms(together(found, body.results))
 
     def batch(self, size, inputs, batched):
         carry, xs, closed = self.parts(inputs)
@@ -158,22 +160,25 @@ class While(TensorTupleOp):
     def tangent(self, node, *tangents):
         return tangent_by_terms(self, node, tangents)
 
-    def with_terms(self, primals: tuple[Node, ...], terms: list[list[Node | None]], box: Callable):
-        """The results and the terms of their series, from those of the inputs, in one loop."""
-        order = len(terms[0])
-        inputs, terms = handles(primals, terms)
+    def with_terms(self, primals: tuple[Node, ...], terms: list, lanes: list, box: Callable):
+        """The results, the terms of their series and their lanes, from those of the inputs, in one loop."""
+        inputs, terms = handles(primals, terms, lanes)
         carry, of_condition, of_body = self.parts(inputs)
         mine, _, others = self.parts(terms)
         given = [[term is not None for term in each] for each in (*mine, *others)]
-        given[: self.carried] = [[any(there)] * order for there in given[: self.carried]]
+        carried_with(given, self.carried)
+        selects = any(lanes)
+        if selects:
+            mark(given, self.carried)
         while True:
             tensors = apart([*carry, *of_body], [*mine, *others], given)
             body = Lifted(self.body, given, box)
             example_of(body, tensors)
-            more = [any(there) and not any(given[i]) for i, there in enumerate(body.results)]
-            if not any(more):
+            if not selects and any(after[-1] for after in body.results):
+                selects = True
+                mark(given, self.carried)
+            elif settled(given[: self.carried], body.results):
                 break
-            given[: self.carried] = [[True] * order if m else g for m, g in zip(more, given)]
         body.results = given[: self.carried]
         first, rest = cut(tensors, sum(1 + sum(there) for there in body.results))
 
@@ -182,7 +187,7 @@ class While(TensorTupleOp):
             return self.condition([*[primal for primal, _ in together(values, body.results)], *closed])
 
         op = While(condition, body, len(first), self.count, self.instead)
-        return as_terms(together(list(op(*first, *of_condition, *rest)), body.results), order)
+        return as_terms(together(list(op(*first, *of_condition, *rest)), body.results))
 
     def batch(self, size, inputs, batched):
         carry, of_condition, of_body = self.parts(inputs)
@@ -219,17 +224,6 @@ class While(TensorTupleOp):
 
 
 # --------------------------------------------------------------------------------------------------------------------
-
-
-def tangent_by_terms(op, node, tangents) -> Tensor | None:
-    """The tangent of an op that gives terms of series."""
-    terms = [[None if t is None else t.node] for t in tangents]
-    (found,) = op.with_terms(tuple([x.node for x in node.inputs]), terms, Dual.of_terms)[1]
-    return None if found is None else new_handle(found)
-
-
-def handles(primals, terms) -> tuple[list[Tensor], list[list[Tensor | None]]]:
-    return [new_handle(p) for p in primals], [[None if t is None else new_handle(t) for t in mine] for mine in terms]
 
 
 def spread(x: Tensor, size: int) -> Tensor:

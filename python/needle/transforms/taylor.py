@@ -56,7 +56,8 @@ class Series(Box):
         carries = op.differentiable and is_carrying()
         if carries and hasattr(op, "with_terms"):
             given = [node.terms if node.level == mine.level else [None] * order for node in inputs]
-            return Series(mine, *op.with_terms(primals, given, Series))
+            lanes = [node.lanes if node.level == mine.level else None for node in inputs]
+            return Series(mine, *op.with_terms(primals, given, lanes, Series))
         out = call(op, primals)
         if not carries:
             return out

@@ -61,8 +61,8 @@ class Unwinding:
         """What is carried into the last step."""
         live = [i for i, wanted in enumerate(self.needs[0]) if wanted]
         sums = [zeros(x) for x, wanted in zip(self.inputs[2], self.needs[2]) if wanted]
-        marks = [_everywhere(self.grads[i]) if self.masks is None else self.masks[i] for i in live]
-        marks += [_everywhere(x, False) for x in sums]
+        marks = [everywhere(self.grads[i]) if self.masks is None else self.masks[i] for i in live]
+        marks += [everywhere(x, False) for x in sums]
         return [*[self.grads[i] for i in live], *sums, *[mark for mark, marked in zip(marks, self.marked) if marked]]
 
     def _settle(self, rows: list[Tensor]) -> None:
@@ -132,9 +132,10 @@ def or_zero(adjoint: Tensor | None, like: Tensor) -> Tensor:
 def mask_of(adjoint: Tensor | None, like: Tensor) -> Tensor:
     """Where an adjoint may be other than zero."""
     if adjoint is None:
-        return _everywhere(like, False)
-    return union(adjoint.lanes, like.node.data) if isinstance(adjoint, Selected) else _everywhere(like)
+        return everywhere(like, False)
+    return union(adjoint.lanes, like.node.data) if isinstance(adjoint, Selected) else everywhere(like)
 
 
-def _everywhere(like: Tensor, inside: bool = True) -> Tensor:
+def everywhere(like: Tensor, inside: bool = True) -> Tensor:
+    """The mask of all lanes, or of none."""
     return leaf(np.full(like.shape, inside))
