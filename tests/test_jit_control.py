@@ -417,6 +417,30 @@ def test_fori_loop_with_a_bound_that_is_an_argument():
     same(ndl.jit(slope)(4, AT["one"]), slope(4, AT["one"]))
 
 
+# Fixed points
+
+
+@pytest.mark.parametrize("walk", [lambda f: f, *[WALKS[name] for name in ("grad", "jvp", "hessian")]])
+def test_fixed_points_are_loops(walk):
+    f = lambda x: ndl.fixed_point(lambda y, x: ndl.cos(y @ KEPT) * 0.3 * x, np.zeros(2), x)
+    g = walk(lambda x: (f(x) * x).sum())
+    same(ndl.jit(g)(AT["one"]), g(AT["one"]), rtol=1e-9)
+    same(ndl.jit(ndl.vmap(g))(BATCH), ndl.vmap(g)(BATCH), rtol=1e-9)
+
+
+def test_fixed_points_in_a_scan():
+    solved = lambda c, x: ndl.fixed_point(lambda y: ndl.cos(y) * 0.3 * x + c, c)
+    g = ndl.grad(lambda x: ndl.scan(lambda c, row: (solved(c, x) * row, c), x, X)[1].sum())
+    same(ndl.jit(g)(AT["one"]), g(AT["one"]), rtol=1e-9)
+
+
+def test_fixed_points_that_are_not_reached_say_so():
+    compiled = ndl.jit(lambda x, a: ndl.fixed_point(lambda y: a * y + 1, x, max_iter=50))
+    with pytest.raises(RuntimeError, match="did not converge in 50 steps"):
+        compiled(AT["one"], 2.0)
+    np.testing.assert_allclose(compiled(AT["one"], 0.5 - 1e-3), 1 / (0.5 + 1e-3))
+
+
 # Mistakes
 
 STATE = ndl.Tensor([0.0, 0.0])

@@ -126,6 +126,8 @@ def as_tensor(value) -> Tensor:
         items = [as_tensor(item) for item in value]
         dtype = np.result_type(*[item.dtype for item in items])
         return stack([item if item.dtype == dtype else item.astype(dtype) for item in items], 0)
+    if not isinstance(value, np.ndarray) and hasattr(value, "__array_function__"):  # of another device, or of a trace
+        return leaf(value)
     array = plain_array(np.asarray(value))
     if array.dtype.kind not in "biufc":
         raise TypeError(f"expected a Tensor, an array or numbers, got {type(value).__name__} of dtype {array.dtype}")

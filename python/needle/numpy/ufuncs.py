@@ -44,7 +44,8 @@ def _operator(forward: Callable, reflected: Callable):
     """
 
     def function(a, b):
-        result = forward(a, _other(b)) if isinstance(a, Tensor) else reflected(b, _other(a))
+        a, b = _other(a), _other(b)
+        result = forward(a, b) if isinstance(a, Tensor) else reflected(b, a)
         if result is NotImplemented:
             raise TypeError(f"operand must be a Tensor, an array or a number, got {type(a).__name__, type(b).__name__}")
         return result
@@ -53,7 +54,12 @@ def _operator(forward: Callable, reflected: Callable):
 
 
 def _other(value):
-    return as_tensor(value) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)) or (hasattr(value, "__array_function__") and not isinstance(value, _KNOWN)):
+        return as_tensor(value)
+    return value
+
+
+_KNOWN = (Tensor, np.ndarray)  # what operators of Tensors take themselves, of arrays
 
 
 TABLE.update({

@@ -4,15 +4,19 @@ A solution x of x = f(x, p) has dx = ∂f/∂x·dx + ∂f/∂p·dp, so its deriv
 kind.  That one is solved by the same function, and can be differentiated in turn: to every order, in every mode.
 """
 
+import functools
 import importlib
 from collections.abc import Callable
 
 import numpy as np
 
 from ..adjoint import Pullback, follow, recording, retire
-from ..graph import Node, Tensor, handle, new_handle
+from ..graph import Node, Tensor, handle, new_handle, tracing
+from ..ops.choices import maximum
+from ..ops.steps import logical_and, logical_or
 from ..ops.tuples import make_tuple
 from .batch import one_by_one
+from .control import while_loop
 from .forward import jvp
 from .functions import FunctionOp, call_as_op, here
 from .trees import Tree, node_of, tensor_of
@@ -99,6 +103,8 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
     """
 
     def iterate(*params):
+        if (trace := tracing()) is not None:
+            return iterate_in(trace, params)
         x = start.build([new_handle(node) for node in nodes])
         steps = 0
         while steps < max_iter:
@@ -116,6 +122,24 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
             f"(relative), tol is {max(limits):.3g}; does fun contract?"
         )
 
+    def iterate_in(trace, params):
+        def step(state):
+            x, _, steps = state
+            new = Tree(fun(x, *params))
+            _require_like(start, nodes, new, "fixed_point")
+            leaves = [tensor_of(leaf, "what the function returns") for leaf in new.leaves]
+            pairs = zip(leaves, Tree(x).leaves, limits, strict=True)
+            return new.build(leaves), [_distance_of(a, b) / limit for a, b, limit in pairs], steps + 1
+
+        def goes_on(state):
+            _, moved, steps = state
+            return logical_and(steps < max_iter, logical_or(_furthest(moved) > 1, steps < 1))
+
+        first = start.build([new_handle(node) for node in nodes])
+        x, moved, steps = while_loop(goes_on, step, (first, [np.zeros(()) for _ in limits], 0))
+        trace.effect(_require_convergence, [tensor_of(v, "steps").node.data for v in (_furthest(moved), steps)])
+        return x
+
     start, nodes = _start(x0, "fixed_point")
     limits = [64 * np.finfo(node.data.dtype).eps if tol is None else tol for node in nodes]
 
@@ -123,6 +147,23 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
         return fixed_point(step, start, *params, tol=tol, max_iter=max_iter)
 
     return _solve(FixedPoint, fun, start, nodes, params, iterate, again)
+
+
+def _distance_of(a: Tensor, b: Tensor) -> Tensor:
+    """`_distance`, in a trace; 0 for what has no elements."""
+    return maximum(abs(a - b) / maximum(abs(a), 1), 0).max() if a.size else tensor_of(0.0, "a distance")
+
+
+def _furthest(moved: list) -> Tensor:
+    return functools.reduce(maximum, [tensor_of(distance, "a distance") for distance in moved], tensor_of(0.0, "none"))
+
+
+def _require_convergence(moved, steps) -> None:
+    if not moved <= 1:
+        raise RuntimeError(
+            f"fixed_point did not converge in {int(steps)} steps: the last one moved x by {float(moved):.3g} times "
+            "what it may; does fun contract?"
+        )
 
 
 def _distance(a, b) -> float:

@@ -214,6 +214,8 @@ def node_of(value, name: str) -> Node:
         if array.dtype.kind in "biufc":
             kind = Node if isinstance(value, (np.ndarray, np.generic)) else WeakNode
             return kind(None, (), plain_array(array), False)
+    elif hasattr(value, "__array_function__") and hasattr(value, "dtype"):  # an array of another device, or of a trace
+        return Node(None, (), value, False)
     raise TypeError(f"{name} must be made of Tensors, arrays and numbers, got {type(value).__name__} {value!r:.60}")
 
 
