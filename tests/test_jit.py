@@ -21,12 +21,14 @@ from needle.program import jit
 from needle.transforms import (
     checkpoint,
     custom_gradient,
+    fixed_point,
     grad,
     hessian,
     jet,
     jvp,
     laplacian,
     nth_derivative,
+    root,
     value_and_grad,
     vmap,
 )
@@ -102,6 +104,28 @@ def test_a_transform_of_or_under_jit(make, expected):
     f = make(compiled)
     for x in (X, X + 0.5, X):
         close(f(x), expected(x))
+
+
+SOLVED = {
+    "fixed_point": lambda a: fixed_point(lambda x, a: ndl.cos(x) * a, 0.5, a),
+    "root": lambda a: root(lambda x, a: x * x - a, 1.0, a),
+}
+
+
+@pytest.mark.parametrize("solve", SOLVED.values(), ids=SOLVED)
+def test_solutions_of_equations_and_their_derivatives(solve):
+    for make in (lambda f: f, grad, lambda f: grad(grad(f)), lambda f: lambda a: jvp(f, (a,), (1.0,))):
+        f = compiled(make(solve))
+        for a in (0.7, 0.8):
+            np.testing.assert_allclose(f(a), make(solve)(a), rtol=1e-8)
+        assert f.cache_size() == 1
+
+
+def test_a_fixed_point_that_is_not_reached_is_an_error_when_the_program_runs():
+    f = compiled(lambda a: fixed_point(lambda x, a: x * a + 1, 0.5, a, max_iter=50))
+    np.testing.assert_allclose(f(0.1), 1 / 0.9)
+    with pytest.raises(RuntimeError, match="fixed_point did not converge in 50 steps"):
+        f(1.0)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -910,6 +934,24 @@ def test_detect_nan_around_a_compiled_function_finds_the_op():
     f(ndl.Tensor([1.0]))
     with pytest.raises(FloatingPointError, match="Log made the first -inf"), ndl.detect_nan():
         f(ndl.Tensor([0.0]))
+
+
+def test_detect_nan_inside_a_compiled_function_looks_at_each_call():
+    def f(x):
+        with ndl.detect_nan():
+            y = ndl.log(x)
+            y.sum().backward()
+        return x.grad
+
+    j = compiled(f)
+    close(j(ndl.Tensor([1.0, 2.0])), [1.0, 0.5])
+    with pytest.raises(FloatingPointError, match=r"Log made the first -inf: 1 of 2 elements, at \[1\]") as caught:
+        j(ndl.Tensor([1.0, 0.0]))
+    assert "test_jit.py" in str(caught.value) and "y = ndl.log(x)" in str(caught.value)
+    with pytest.raises(FloatingPointError, match="input 0 of Log holds nan: 1 of 2 elements, at .1. already"):
+        j(ndl.Tensor([1.0, np.nan]))
+    j(ndl.Tensor([1.0, 3.0]))
+    assert j.cache_size() == 1
 
 
 def test_lazy_mode_goes_on_without_a_program():

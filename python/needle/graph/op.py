@@ -37,6 +37,8 @@ class Op:
 
     differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
 
+    opaque = False  # True if `compute` always asks for values: under jit it is one instruction, and not looked into
+
     chooses = False  # True if the shape of the result may follow from values
 
     checks = False  # True if `compute` raises where the values will not do: under jit it runs even if unused

@@ -74,6 +74,8 @@ class Nest(Recorder):
                 return op.compute(*arrays)
         mark, moves = len(self.instructions), self.moves
         try:
+            if op.opaque:
+                raise ValueAsked
             return op.compute(*arrays)
         except Exception as error:
             if isinstance(error, ShapeAsked) and op.chooses:

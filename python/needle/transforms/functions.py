@@ -131,12 +131,14 @@ def call_as_op(
     as_it_is_on_boxes: bool = False,
     look: Flat | None = None,
     options: bool = False,
+    opaque: bool = False,
 ):
     """Call `fun`, a function of trees, as the one op that `make(flat function, closed)` gives.
 
     With `as_it_is_on_boxes` it is simply called where it meets what a forward transform follows.  `look`, a flat
     function that uses all that `fun` closes over, is run in its place to see what that is, on boxes.  With `options`,
-    what has no derivative among the arguments (counts, names, objects) is handed on to `fun` as it is.
+    what has no derivative among the arguments (counts, names, objects) is handed on to `fun` as it is.  With `opaque`,
+    `fun` asks for values, and under jit the op is called as one.
     """
     tree = Tree(args)
     is_option = [options and not _may_have_derivatives(value) for value in tree.leaves]
@@ -156,10 +158,10 @@ def call_as_op(
             structure.append(out)
         return [tensor_of(value, "what the function returns") for value in out.leaves]
 
-    boxed = any(node.level for node in arguments)
+    boxed = any(node.level or (opaque and not isinstance(node.data, np.ndarray)) for node in arguments)
     results, closed = run_and_look(look if look is not None and boxed else flat, arguments)
     op, inputs = make(flat, closed), (*arguments, *closed)
-    if any(node.level for node in inputs):
+    if boxed or any(node.level for node in inputs):
         if as_it_is_on_boxes:
             return fun(*args)
         node = call(op, inputs)

@@ -13,7 +13,7 @@ import numpy as np
 from ..adjoint import Pullback, follow, recording, retire
 from ..graph import Node, Tensor, handle, new_handle, tracing
 from ..ops.choices import maximum
-from ..ops.steps import logical_and, logical_or
+from ..ops.steps import equal, logical_and, logical_or
 from ..ops.tuples import make_tuple
 from .batch import one_by_one
 from .control import while_loop
@@ -75,6 +75,8 @@ class Root(_Solution):
 
     __slots__ = ()
 
+    opaque = True
+
 
 def _zeros(like: Tensor) -> Tensor:
     return new_handle(Node(None, (), np.zeros(like.shape, like.dtype), False))
@@ -103,8 +105,9 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
     """
 
     def iterate(*params):
-        if (trace := tracing()) is not None:
-            return iterate_in(trace, params)
+        trace = tracing()
+        if trace is not None:
+            return traced(trace, *params)
         x = start.build([new_handle(node) for node in nodes])
         steps = 0
         while steps < max_iter:
@@ -122,22 +125,23 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
             f"(relative), tol is {max(limits):.3g}; does fun contract?"
         )
 
-    def iterate_in(trace, params):
+    def traced(trace, *params):
         def step(state):
-            x, _, steps = state
+            x, steps, _ = state
             new = Tree(fun(x, *params))
             _require_like(start, nodes, new, "fixed_point")
-            leaves = [tensor_of(leaf, "what the function returns") for leaf in new.leaves]
-            pairs = zip(leaves, Tree(x).leaves, limits, strict=True)
-            return new.build(leaves), [_distance_of(a, b) / limit for a, b, limit in pairs], steps + 1
+            moved = [_moved(a, b) / limit for a, b, limit in zip(new.leaves, Tree(x).leaves, limits, strict=True)]
+            return new.build(new.leaves), steps + 1, functools.reduce(maximum, moved)
 
         def goes_on(state):
-            _, moved, steps = state
-            return logical_and(steps < max_iter, logical_or(_furthest(moved) > 1, steps < 1))
+            _, steps, moved = state
+            is_open = logical_or(logical_and(moved > 1.0, moved < np.inf), equal(steps, 0))
+            return logical_and(is_open, steps < max_iter)
 
         first = start.build([new_handle(node) for node in nodes])
-        x, moved, steps = while_loop(goes_on, step, (first, [np.zeros(()) for _ in limits], 0))
-        trace.effect(_require_convergence, [tensor_of(v, "steps").node.data for v in (_furthest(moved), steps)])
+        zero, far = (new_handle(Node(None, (), np.array(number), False)) for number in (0, np.inf))
+        x, steps, moved = while_loop(goes_on, step, (first, zero, far))
+        trace.effect(functools.partial(_require_converged, tol), [steps.node.data, moved.node.data])
         return x
 
     start, nodes = _start(x0, "fixed_point")
@@ -149,20 +153,18 @@ def fixed_point(fun: Callable, x0, *params, tol: float | None = None, max_iter: 
     return _solve(FixedPoint, fun, start, nodes, params, iterate, again)
 
 
-def _distance_of(a: Tensor, b: Tensor) -> Tensor:
-    """`_distance`, in a trace; 0 for what has no elements."""
-    return maximum(abs(a - b) / maximum(abs(a), 1), 0).max() if a.size else tensor_of(0.0, "a distance")
+def _moved(a, b) -> Tensor:
+    """`_distance` as a Tensor, where there are no values yet."""
+    a, b = tensor_of(a, "x"), tensor_of(b, "x")
+    far = np.abs(a - b) / np.maximum(np.abs(a), 1.0)
+    return np.max(far).astype("float64") if far.size else new_handle(Node(None, (), np.zeros(()), False))
 
 
-def _furthest(moved: list) -> Tensor:
-    return functools.reduce(maximum, [tensor_of(distance, "a distance") for distance in moved], tensor_of(0.0, "none"))
-
-
-def _require_convergence(moved, steps) -> None:
+def _require_converged(tol, steps, moved) -> None:
     if not moved <= 1:
         raise RuntimeError(
-            f"fixed_point did not converge in {int(steps)} steps: the last one moved x by {float(moved):.3g} times "
-            "what it may; does fun contract?"
+            f"fixed_point did not converge in {int(steps)} steps: the last one moved x by {float(moved):.3g} times tol"
+            f" ({'64 rounding units' if tol is None else f'{tol:.3g}'}); does fun contract?"
         )
 
 
@@ -210,6 +212,11 @@ def _root(fun: Callable, x0, params: tuple, search: Callable):
                 out = Tree(fun(start.build([new_handle(x) for x in xs]), *params))
             _require_like(start, nodes, out, "root")
             ys = [tensor_of(y, "what the function given to root returns") for y in out.leaves]
+            if not all(isinstance(y.node.data, np.ndarray) for y in ys):
+                raise RuntimeError(
+                    "the function given to root closes over a value that jit follows; pass it as an argument, "
+                    "root(fun, x0, value)"
+                )
             return _ravel([_value(y) for y in ys]), _jacobian([y.node for y in ys], xs)
 
         x = search(at, _ravel([node.data for node in nodes]))
@@ -243,7 +250,15 @@ def _jacobian(ys: list[Node], xs: list[Node]) -> np.ndarray:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _solve(kind: type, fun: Callable, start: Tree, nodes: list[Node], params: tuple, solver: Callable, again: Callable):
+def _solve(
+    kind: type[_Solution],
+    fun: Callable,
+    start: Tree,
+    nodes: list[Node],
+    params: tuple,
+    solver: Callable,
+    again: Callable,
+):
     """Call `solver(*params)` as one op, differentiated as the solution of `fun`."""
     tree, fun = Tree(params), here(fun)
 
@@ -257,7 +272,7 @@ def _solve(kind: type, fun: Callable, start: Tree, nodes: list[Node], params: tu
     def look(ps):
         return equation([new_handle(node) for node in nodes], ps)
 
-    return call_as_op(make, solver, params, look=look)
+    return call_as_op(make, solver, params, look=look, opaque=kind.opaque)
 
 
 def _start(x0, name: str) -> tuple[Tree, list[Node]]:

@@ -1,6 +1,7 @@
 """Hunting for nan: where the first nan or inf is born, and by whose fault."""
 
 import functools
+import itertools
 import linecache
 import os
 import sys
@@ -11,7 +12,7 @@ from types import FrameType
 import numpy as np
 
 from .. import adjoint
-from ..graph import Node, Op, observing
+from ..graph import Node, Op, Trace, observing, tracing
 from ..structural_zeros import is_quiet
 
 _NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -92,48 +93,74 @@ class _Hunt:
             return
         if node.requires_grad:
             self.lines[id(node)] = op, user_line()
+        trace = tracing()
+        if trace is not None and not all(isinstance(array, np.ndarray) for array in _arrays(node)):
+            self._look_later(trace, op, inputs, node)
+            return
         if all(self._fine(array) for array in _arrays(node)):
             return
         if is_quiet():
             self.forgiven[id(node)] = node
             return
-        bad = [i for i, x in enumerate(inputs) if not all(self._fine(array) for array in _arrays(x))]
-        if bad and not any(self.forgiven.get(id(inputs[i])) is inputs[i] for i in bad):
-            raise FloatingPointError(self._brought(op, inputs, bad[0]))
-        raise FloatingPointError(self._born(op, inputs, node))
+        forgives = any(self.forgiven.get(id(x)) is x for x in inputs)
+        self._look(op.title(), type(op).__name__, self._here(), forgives, _arrays(node), [_arrays(x) for x in inputs])
+
+    def _look_later(self, trace: Trace, op: Op, inputs: tuple, node: Node) -> None:
+        """Under jit: let the program look, at each call, and say what is known of the place now."""
+        if is_quiet():
+            self.forgiven[id(node)] = node
+            return
+        forgives = any(self.forgiven.get(id(x)) is x for x in inputs)
+        title, name, here = op.title(), type(op).__name__, self._here()
+        counts = [len(_arrays(x)) for x in (node, *inputs)]
+        starts = [sum(counts[:i]) for i in range(len(counts) + 1)]
+
+        def look(*arrays) -> None:
+            outputs, *given = [arrays[i:j] for i, j in itertools.pairwise(starts)]
+            if not all(self._fine(array) for array in outputs):
+                self._look(title, name, here, forgives, outputs, given)
+
+        trace.effect(look, [array for x in (node, *inputs) for array in _arrays(x)])
+
+    def _here(self) -> tuple[Op | None, str, str]:
+        """The op whose gradient rule runs, if one does, the line that called it, and the line where we are."""
+        forward = _rule_running()
+        return (None, "", user_line()) if forward is None else (forward.op, self._line_of(forward), user_line())
+
+    def _look(self, title: str, name: str, here: tuple, forgives: bool, outputs, inputs) -> None:
+        """Raise for `outputs`, which are not all fine."""
+        bad = [i for i, arrays in enumerate(inputs) if not all(self._fine(array) for array in arrays)]
+        if bad and not forgives:
+            raise FloatingPointError(self._brought(title, here, inputs, bad[0]))
+        raise FloatingPointError(self._born(title, name, here, outputs, inputs))
 
     def _fine(self, array) -> bool:
         if array.dtype.kind not in "fc":
             return True
         return bool(np.isfinite(array).all() if self.inf else not np.isnan(array).any())
 
-    def _born(self, op: Op, inputs: tuple, node: Node) -> str:
-        array = next(array for array in _arrays(node) if not self._fine(array))
-        forward = _rule_running()
+    def _born(self, title: str, name: str, here: tuple, outputs, inputs) -> str:
+        array = next(array for array in outputs if not self._fine(array))
+        forward, called, line = here
         what = f"the first {self._described(array, inputs if forward is None else ())}"
-        dtype = {"dtype": array.dtype}
         if forward is None:
-            hint = _FORWARD.get(type(op).__name__, _OVERFLOW).format(**dtype)
-            return f"{op.title()} made {what}\n  in {user_line()}\nUsually: {hint}"
-        name = type(forward.op).__name__
-        hint = _BACKWARD.get(name, _OVERFLOW).format(**dtype)
+            hint = _FORWARD.get(name, _OVERFLOW).format(dtype=array.dtype)
+            return f"{title} made {what}\n  in {line}\nUsually: {hint}"
+        hint = _BACKWARD.get(type(forward).__name__, _OVERFLOW).format(dtype=array.dtype)
         return (
-            f"going backward, the gradient rule of {forward.op.title()} made {what}\n"
-            f"  {forward.op.title()} was called in {self._line_of(forward)}\n"
-            f"  the backward pass was begun in {user_line()}\nUsually: {hint}"
+            f"going backward, the gradient rule of {forward.title()} made {what}\n"
+            f"  {forward.title()} was called in {called}\n"
+            f"  the backward pass was begun in {line}\nUsually: {hint}"
         )
 
-    def _brought(self, op: Op, inputs: tuple, i: int) -> str:
-        array = next(array for array in _arrays(inputs[i]) if not self._fine(array))
-        forward = _rule_running()
-        where = f"{op.title()} was called in {user_line()}"
+    def _brought(self, title: str, here: tuple, inputs, i: int) -> str:
+        array = next(array for array in inputs[i] if not self._fine(array))
+        forward, called, line = here
+        where = f"{title} was called in {line}"
         if forward is not None:
-            where = (
-                f"it came up going backward, in the gradient rule of {forward.op.title()}, called in "
-                f"{self._line_of(forward)}"
-            )
+            where = f"it came up going backward, in the gradient rule of {forward.title()}, called in {called}"
         return (
-            f"input {i} of {op.title()} holds {self._described(array, ())} already: it was not computed inside "
+            f"input {i} of {title} holds {self._described(array, ())} already: it was not computed inside "
             f"detect_nan(), or put there as a constant\n  {where}\nUsually: look at the data and the parameters that "
             "go in, or enter detect_nan() earlier; detect_nan(inf=False) lets infinities pass that are meant"
         )
@@ -145,7 +172,7 @@ class _Hunt:
         text = f"{array[index]}: {int(wrong.sum())} of {array.size} elements"
         if index:
             text += f", at {list(index)}"
-        operands = [x.data for x in inputs if not x.holds_tuple()]
+        operands = [arrays[0] for arrays in inputs if len(arrays) == 1]
         if operands and all(x.shape in ((), array.shape) for x in operands):
             text += f", from {', '.join(str(x[index] if x.shape else x[()]) for x in operands)}"
         return text
