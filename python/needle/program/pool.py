@@ -20,14 +20,14 @@ def workers() -> int:
 
 
 def cache() -> int:
-    """The bytes of a core's own second-level cache, as far as the system tells."""
+    """The bytes of a core's own second-level cache, where Linux tells."""
     try:
-        return os.sysconf("SC_LEVEL2_CACHE_SIZE") or _USUAL
-    except (AttributeError, ValueError, OSError):
-        return _USUAL
+        with open("/sys/devices/system/cpu/cpu0/cache/index2/size") as file:
+            return int(file.read().strip().removesuffix("K")) * 1024
+    except (OSError, ValueError):
+        return 1 << 20
 
 
-_USUAL = 1 << 20
 WORKERS, CACHE = workers(), cache()
 
 
