@@ -114,7 +114,7 @@ SOLVED = {
 
 @pytest.mark.parametrize("solve", SOLVED.values(), ids=SOLVED)
 def test_solutions_of_equations_and_their_derivatives(solve):
-    for make in (lambda f: f, grad, lambda f: grad(grad(f)), lambda f: lambda a: jvp(f, (a,), (1.0,))):
+    for make in (lambda f: f, grad, lambda f: grad(grad(f)), lambda f: lambda x: jvp(f, (x,), (1.0,))):
         f = compiled(make(solve))
         for a in (0.7, 0.8):
             np.testing.assert_allclose(f(a), make(solve)(a), rtol=1e-8)

@@ -506,3 +506,14 @@ def test_memory_that_is_written_before_it_is_read_is_not_filled():
         y = b(Assign(slice(1, None)), y, b[0])
         compiled = check(b.program(y if handed_back else b(Ufunc(np.negative), y)), b.arrays)
         assert "[...] =" not in compiled.source and "zeros" not in compiled.source
+
+
+@pytest.mark.parametrize("function", [np.stack, np.concatenate])
+@pytest.mark.parametrize("options", [{}, {"axis": 1}, {"axis": -1}])
+@pytest.mark.parametrize("handed_back", [False, True])
+def test_stacked_and_joined_arrays(function, options, handed_back):
+    b = Builder(x=np.arange(6.0).reshape(2, 3), y=np.ones((3, 2)).T)
+    holes = [Hole(0), Hole(1), Hole(0), Hole(2)]
+    z = b(Call(function, (holes,), options), b[0], b(Ufunc(np.exp), b[1]), b[1])
+    compiled = check(b.program(z if handed_back else b(Ufunc(np.negative), z)), b.arrays)
+    assert function.__name__ not in compiled.source

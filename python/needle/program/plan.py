@@ -16,6 +16,7 @@ from .blocks import Blocks, in_blocks
 from .functions import Assign, Cast, Copy, Full, Function, Fused, Index, Matmul, Reduce, Ufunc, Where
 from .ir import Constant, Input, Instruction, Program, Var
 from .kernels import Native
+from .parts import in_parts
 from .passes import sums_as_products
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
@@ -82,7 +83,8 @@ class Plan:
 
 
 def expanded(program: Program) -> Program:
-    """A program of new instructions, with those of its fused groups in the place of the groups."""
+    """A program of new instructions, with those of its fused groups in the place of the groups, and with those that
+    write parts in the place of what puts them together."""
     now: dict[Var, Var] = {}
     instructions: list[Instruction] = []
 
@@ -96,7 +98,8 @@ def expanded(program: Program) -> Program:
             now.update((outer, now.get(inner, inner)) for outer, inner in zip(instruction.outputs, body.outputs))
             return
         outputs = [(var.shape, var.dtype) for var in instruction.outputs]
-        instructions.append(Instruction(instruction.function, inputs, outputs, instruction.line))
+        made = Instruction(instruction.function, inputs, outputs, instruction.line)
+        instructions.extend(in_parts(made) or [made])
         now.update(zip(instruction.outputs, instructions[-1].outputs))
 
     for instruction in program:
