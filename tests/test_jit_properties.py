@@ -83,7 +83,7 @@ class World:
                 continue
             else:
                 found = names[rest[0]].grad
-                value = names[target] * 0 if found is None else found
+                value = names[target] * 0 if found is None else found.detach()  # after a compiled call it has no graph
             names["t" if target in ("w", "v") else target] = value
         return [names[each] for each in self.returned]
 
