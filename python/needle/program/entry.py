@@ -51,15 +51,16 @@ class Entry:
         self._reasons: dict[int, str] = {}
         self._guards = self._guard_lines()
         guards, held = self._split()
-        self.source = "\n".join([*held, _function("call(args, kwargs)", [*guards, *self._body()])])
+        head = "call(args, kwargs, look=look)" if held else "call(args, kwargs)"
+        self.source = "\n".join([*held, _function(head, [*guards, *self._body()])])
         self.call = self._compiled(self.source, "call")
         compiled.when_changed(partial(self.call.__globals__.__setitem__, "program"))
         roots.release()
 
     def _compiled(self, source: str, name: str):
         space = dict(self._names)
-        space["found"] = space
         exec(compile(source, f"<{name} of {self.name}>", "exec"), space)
+        space.pop("look", None)  # which the call has as a default: no function is in the namespace that it refers to
         return space.pop(name)
 
     def _name(self, value) -> str:
@@ -112,7 +113,7 @@ class Entry:
             f"    global {', '.join(f'q{i}, k{i}' for i in count)}, is_ready",
             *[f"    {keep}" for keep in keeps],
             *[f"    {line}" for line in lines],
-            f"    found.update(({', '.join(f'({name!r}, {name})' for name in found)}{',' if found else ''}))",
+            f"    globals().update(({', '.join(f'({name!r}, {name})' for name in found)}{',' if found else ''}))",
             *[f"    q{i} = {new}" for i, new in enumerate(news)],
             "    is_ready = True",
         ]
