@@ -112,7 +112,9 @@ def arrays_of(entry: Entry, args: tuple, kwargs: dict) -> tuple | None:
         raise _Brought
 
     call: Any = entry.call
-    instead: Callable = FunctionType(call.__code__, {**call.__globals__, "program": bring}, call.__name__)
+    space = {**call.__globals__, "program": bring}
+    looks = tuple([FunctionType(look.__code__, space) for look in call.__defaults__ or ()])
+    instead: Callable = FunctionType(call.__code__, space, call.__name__, looks)
     try:
         instead(args, kwargs)
     except _Brought:
