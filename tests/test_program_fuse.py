@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from needle.program.functions import Fused, Reduce, Ufunc
 from needle.program.fuse import fuse
 from needle.program.ir import Program, interpret
-from needle.program.recording import Recorder
+from needle.program.tracing.recording import Recorder
 
 
 def recorded(function, *arrays):

@@ -14,7 +14,7 @@ from needle.program.fuse import can_fuse, fuse
 from needle.program.ir import Constant, Program, interpret
 from needle.program.kernels import CompiledKernel, Native, can_compile
 from needle.program.kernels.kernel import arranged
-from needle.program.recording import Recorder
+from needle.program.tracing.recording import Recorder
 
 pytest.importorskip("llvmlite")
 

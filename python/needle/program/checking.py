@@ -15,10 +15,10 @@ import numpy as np
 from ..debugging import silent
 from ..graph import Node, Tensor, TensorTuple, WeakNode, new_handle, special
 from ..transforms.trees import Tree, whole_modules
-from .capture import Capture, Change
 from .entry import MISS
-from .roots import Roots, named, rebuilt
-from .snapshot import Draws
+from .tracing import Capture, Change
+from .tracing.roots import Roots, named, rebuilt
+from .tracing.snapshot import Draws
 
 ROUNDINGS = 1000  # how many of them results may differ by, relative to the largest element
 SHAKEN = 100  # and how many times what a rounding of the inputs changes

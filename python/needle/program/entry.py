@@ -11,8 +11,8 @@ import numpy as np
 
 from ..graph import Node, Tensor, is_recording, linked_handle, new_handle
 from ..init import random_state
-from .capture import Capture, Change, Given, Numbers, Result, Source, State, Store
 from .compile import Compiled
+from .tracing import Capture, Change, Given, Numbers, Result, Source, State, Store
 
 MISS = object()  # what a call gives that does not fit
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..graph import is_special, is_watched, lazy_mode, tracing
-from .capture import Followed, capture
 from .checking import checked
 from .compile import compile_program
 from .entry import MISS, Entry
 from .linked import Here, Linked, Spent, link, pull
 from .report import Report, arrays_of, report
 from .stages import stages
+from .tracing import Followed, capture
 
 LIMIT = 64  # programs that one function keeps; the one that was not used for longest goes
 TRIES = 3  # traces for one call: the first may make something that later ones find there

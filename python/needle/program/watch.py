@@ -11,7 +11,7 @@ from typing import Any
 from .. import init
 from ..debugging import held_back
 from ..transforms.nan import user_line
-from .roots import Roots
+from .tracing.roots import Roots
 
 _LOUD = {print: "print", input: "input", open: "open"}
 

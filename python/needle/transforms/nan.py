@@ -15,7 +15,7 @@ from .. import adjoint
 from ..graph import Node, Op, Trace, observing, tracing
 from ..structural_zeros import is_quiet
 
-_NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # where code of our own lies
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _PASSED_THROUGH = (contextmanager.__code__.co_filename, functools.__file__)
 
@@ -197,7 +197,7 @@ def user_line() -> str:
     """The first line outside of needle and NumPy on the way up: file, line number and text."""
     for frame in _frames():
         file = frame.f_code.co_filename
-        if not file.startswith((_NEEDLE, _NUMPY)) and file not in _PASSED_THROUGH:
+        if not file.startswith((NEEDLE, _NUMPY)) and file not in _PASSED_THROUGH:
             text = linecache.getline(file, frame.f_lineno).strip()
             return f"{file}:{frame.f_lineno}" + (f": {text}" if text else "")
     return "needle itself"
@@ -208,6 +208,6 @@ def _rule_running() -> Node | None:
     for frame in _frames():
         if frame.f_code is adjoint.adjoints.__code__:
             return frame.f_locals.get("node")
-        if not frame.f_code.co_filename.startswith(_NEEDLE):
+        if not frame.f_code.co_filename.startswith(NEEDLE):
             return None  # a function of the user's, called by a transform within the rule
     return None

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import init
-from ..graph import (
+from ... import init
+from ...graph import (
     Node,
     Tensor,
     TensorTuple,
@@ -32,11 +32,11 @@ from ..graph import (
     traced_by,
     tracing,
 )
-from ..transforms.nan import user_line
-from ..transforms.trees import Tree, whole_modules
+from ...transforms.nan import user_line
+from ...transforms.trees import Tree, whole_modules
+from ..functions import Effect
+from ..ir import Program, Var
 from . import array_functions  # noqa: F401  (NumPy's functions on traced arrays)
-from .functions import Effect
-from .ir import Program, Var
 from .nested import Nest
 from .recording import Traced
 from .roots import Roots, named, rebuilt, spelled

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from .functions import BroadcastTo, Empty, Full, Where, Windows
+from ..functions import BroadcastTo, Empty, Full, Where, Windows
 from .recording import FUNCTIONS, MAKERS, UFUNCS, ShapeAsked, Traced, deepest, everywhere, plain, traced_in
 
 

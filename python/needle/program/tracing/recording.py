@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from ..graph import Tensor, ValueUnknown
-from .functions import (
+from ...graph import Tensor, ValueUnknown
+from ..functions import (
     Assign,
     BroadcastTo,
     Call,
@@ -36,7 +36,7 @@ from .functions import (
     Transpose,
     Ufunc,
 )
-from .ir import Constant, Input, Instruction, Var
+from ..ir import Constant, Input, Instruction, Var
 
 
 class ValueAsked(ValueUnknown):

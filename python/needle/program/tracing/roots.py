@@ -10,7 +10,6 @@ from __future__ import annotations
 import dis
 import functools
 import inspect
-import os
 import random
 import sys
 import types
@@ -21,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Node, Tensor, TensorTuple
-from ..init import Generator
+from ...graph import Node, Tensor, TensorTuple
+from ...init import Generator
+from ...transforms.nan import NEEDLE
 from .snapshot import Snapshot
 
 _CONSTANTS = (bool, int, float, complex, str, bytes, type(None), type(...), np.generic, np.dtype, range, slice)
 _FOREIGN = frozenset(sys.stdlib_module_names) | {"numpy", "scipy", "optree", "tqdm", "pytest", "hypothesis", "numba"}
 _MISSING = object()
-_NEEDLE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMBERS = (bool, int, float, complex, str, bytes, tuple, np.generic, np.dtype)
 _IDLE = {"__init__", "__new__", "__repr__", "__str__", "__del__", "__reduce__", "__getstate__", "__setstate__"}
 _DYNAMIC = {"getattr", "vars", "__dict__", "attrgetter", "methodcaller", "__getattribute__", "eval", "exec"}
@@ -552,7 +551,7 @@ def _package(value) -> str:
 
 def _is_ours(value) -> bool:
     if isinstance(value, types.FunctionType):  # its module may be that of a function that it wraps
-        return value.__code__.co_filename.startswith(_NEEDLE)
+        return value.__code__.co_filename.startswith(NEEDLE)
     return _package(value) == __name__.partition(".")[0]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import init
+from ... import init
 
 _NOTHING = object()
 

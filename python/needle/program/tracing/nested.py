@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..graph import Node, Op, Tensor, carrying, explain, new_handle, no_grad, traced_by
-from ..transforms.nan import user_line
-from .control import Branch, Control, Loop, While
-from .functions import Call, Check, Effect
-from .ir import Constant, Input, Program, Var
+from ...graph import Node, Op, Tensor, carrying, explain, new_handle, no_grad, traced_by
+from ...transforms.nan import user_line
+from ..control import Branch, Control, Loop, While
+from ..functions import Call, Check, Effect
+from ..ir import Constant, Input, Program, Var
 from .recording import Recorder, ShapeAsked, Traced, ValueAsked, plain
 
 Body = Callable[[list[Tensor]], list[Tensor]]
