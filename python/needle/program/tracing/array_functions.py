@@ -3,11 +3,38 @@ an argument.  All others are recorded as they are."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..functions import BroadcastTo, Empty, Full, Where, Windows
-from .recording import FUNCTIONS, MAKERS, UFUNCS, ShapeAsked, Traced, deepest, everywhere, plain, traced_in
+from .recording import OUT_OF_NUMPY, ShapeAsked, Traced, deepest, plain, traced_in
+
+FUNCTIONS: dict[Callable, Callable] = {}  # those that have a rule
+MAKERS: dict[Callable, Callable] = {}  # those that make an array like= a given one
+
+
+def _array_function(self, function, types, args, kwargs):
+    """`Traced.__array_function__`"""
+    rule = FUNCTIONS.get(function)
+    if rule is not None:
+        return rule(*args, **kwargs)
+    if function in MAKERS:
+        return MAKERS[function](self.recorder, *args, **kwargs)
+    kwargs = dict(kwargs)
+    out = kwargs.pop("out", None)
+    recorder = deepest((args, kwargs, out)).recorder
+    result = recorder.call(function, args, kwargs)
+    if out is None:
+        return result
+    if not isinstance(out, Traced):
+        raise recorder.asked(OUT_OF_NUMPY)
+    out._write(result, "unsafe")
+    return out
+
+
+Traced.__array_function__ = _array_function
 
 
 def _rule(*functions):
@@ -283,54 +310,3 @@ def _sliding_window_view(x, window_shape, axis=None, *, subok=False, writeable=F
     lengths = window_shape if isinstance(window_shape, tuple) else (window_shape,)
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return x._view(Windows(lengths, tuple([i % x.ndim for i in axes])))
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Ufuncs in terms of simpler ones, which passes and backends know
-
-
-def _ufunc_rule(ufunc):
-    def register(rule):
-        UFUNCS[ufunc] = rule
-        return rule
-
-    return register
-
-
-@_ufunc_rule(np.power)
-def _power(a, exponent):
-    """Small exponents as products, and those that NumPy's `**` has functions of its own for."""
-    if not isinstance(a, Traced) or a.dtype.kind != "f" or type(exponent) not in (int, float):
-        return None
-    if exponent in (2, 3, 4):
-        square = np.square(a)
-        return square if exponent == 2 else square * a if exponent == 3 else np.square(square)
-    return {1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}.get(exponent, lambda a: None)(a)
-
-
-@_ufunc_rule(np.vecdot)
-def _vecdot(a, b):
-    if a.ndim == 0 or b.ndim == 0 or a.shape[-1] != b.shape[-1]:
-        return None
-    return np.add.reduce(np.conjugate(a) * b if a.dtype.kind == "c" else a * b, -1)
-
-
-@_ufunc_rule(np.matmul)
-def _matmul(a, b):
-    """A product with a row or column of equal numbers adds up columns or rows."""
-    for array, other, axis, wide in ((b, a, -1, False), (a, b, -2, True)):
-        number = _number_everywhere(array)
-        if number is None or array.dtype != other.dtype or not isinstance(other, Traced) or other.ndim < 2:
-            continue
-        if array.ndim == 1 or (array.ndim == 2 and wide and array.shape[0] == 1):
-            total = np.add.reduce(other, axis, keepdims=array.ndim == 2)
-            return total if number == 1 else total * other.dtype.type(number)
-    return None
-
-
-def _number_everywhere(array):
-    """The number of which a traced array is known to consist."""
-    if not isinstance(array, Traced):
-        return everywhere(array) if isinstance(array, np.ndarray) and array.size else None
-    source = array.current.source
-    return source.function.value if source is not None and type(source.function) is Full else None

@@ -36,7 +36,7 @@ from ...transforms.nan import user_line
 from ...transforms.trees import Tree, whole_modules
 from ..functions import Effect
 from ..ir import Program, Var
-from . import array_functions  # noqa: F401  (NumPy's functions on traced arrays)
+from . import array_functions, ufuncs  # noqa: F401  (they attach NumPy's protocols to traced arrays)
 from .nested import Nest
 from .recording import Traced
 from .roots import Roots, named, rebuilt, spelled

@@ -1,16 +1,16 @@
 """Recording: arrays that stand in for NumPy's, compute as they do, and write down what was computed.
 
-A trace hands a function `Traced` arrays in place of its own.  NumPy's protocols bring every call on them here, so ops,
-adjoints, transforms and optimizers run as they always do, and what they ask of NumPy becomes a program.  Each call is
-also carried out, on values of the trace's own, which is how shapes and dtypes are known.  The values are given to
-nobody: to ask for one is an error, for a program must serve all values.
+A trace hands a function `Traced` arrays in place of its own.  NumPy's protocols bring every call on them here (ufuncs,
+array_functions), so ops, adjoints, transforms and optimizers run as they always do, and what they ask of NumPy
+becomes a program.  Each call is also carried out, on values of the trace's own, which is how shapes and dtypes are
+known.  The values are given to nobody: to ask for one is an error, for a program must serve all values.
 """
 
 from __future__ import annotations
 
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,22 +21,15 @@ from ..functions import (
     Assign,
     BroadcastTo,
     Call,
-    Cast,
-    Copy,
     Draw,
     Full,
     Function,
     Hole,
     Index,
-    Matmul,
     OnlyNew,
-    Part,
-    Reduce,
-    Reshape,
-    Transpose,
-    Ufunc,
 )
 from ..ir import Constant, Input, Instruction, Var
+from .array_methods import ArrayMethods
 
 
 class ValueAsked(ValueUnknown):
@@ -192,9 +185,6 @@ class Recorder:
         return self.constant(array)
 
 
-_type = type
-
-
 def plain(item, values: list | None = None):
     """`item` with the trace's own values in place of traced arrays (or, of a template, in place of its holes)."""
     if isinstance(item, Traced):
@@ -254,17 +244,20 @@ def _asked_unless_known(what: str, convert: Callable):
     return ask
 
 
-_POWERS = {-1: np.reciprocal, 0.5: np.sqrt, 1: np.positive, 2: np.square}  # what NumPy's `**` computes instead
+OUT_OF_NUMPY = "out=, an array of NumPy's own (numpy.empty_like(x) makes one that can take it),"
 
 
-class Traced(NDArrayOperatorsMixin):
+class Traced(ArrayMethods, NDArrayOperatorsMixin):
     """An array under trace: shape and dtype are known, the numbers are not given.
 
-    It can be written into.  `var` is what it holds now.  One that was got from another as a view follows what is
-    written into that, and what is written into it goes on to there.
+    It can be written into: `current` is the Var that it holds now.  A view follows what is written into its base, and
+    what is written into the view goes on to there.
     """
 
     __slots__ = ("_base", "_seen", "_stamp", "_var", "_via", "recorder", "value")
+
+    __array_ufunc__: Any  # attached by ufuncs.py
+    __array_function__: Any  # attached by array_functions.py
 
     def __init__(self, recorder: Recorder, var: Var, value: np.ndarray, base: Traced | None = None, via=None):
         self.recorder, self._var, self.value = recorder, var, value
@@ -389,105 +382,6 @@ class Traced(NDArrayOperatorsMixin):
     def ctypes(self):
         raise self.recorder.asked("the memory")
 
-    # Protocols
-
-    def __array_ufunc__(self, ufunc, method, *inputs, out=None, **kwargs):
-        within = deepest((self, *inputs, *(out or ())))
-        if within.recorder is not self.recorder:
-            return within.__array_ufunc__(ufunc, method, *inputs, out=out, **kwargs)
-        if method == "at":
-            return _at(self.recorder, ufunc, *inputs)
-        if any(not isinstance(x, _OPERANDS) for x in inputs):
-            inputs = tuple([np.asarray(x) if isinstance(x, (list, tuple)) else x for x in inputs])
-            if any(not isinstance(x, _OPERANDS) for x in inputs):
-                return NotImplemented
-        outs = out or ()
-        if any(each is not None and not isinstance(each, Traced) for each in outs):
-            raise self.recorder.asked("out=, an array of NumPy's own (numpy.empty_like(x) makes one that can take it),")
-        recorder = self.recorder
-        rule = UFUNCS.get(ufunc) if method == "__call__" and not kwargs else None
-        if rule is not None and (lowered := rule(*inputs)) is not None:
-            if out is None:
-                return lowered
-            outs[0]._write(lowered)
-            return outs[0]
-        simple = method == "__call__" and ufunc.nout == 1 and kwargs.keys() <= {"dtype", "casting"}
-        if simple and ufunc is not np.matmul and ufunc.signature is None:
-            result = self._elementwise(ufunc, inputs, kwargs)
-        elif simple and ufunc is np.matmul and not kwargs and all(not isinstance(x, (int, float)) for x in inputs):
-            with np.errstate(all="ignore"):
-                value = np.matmul(*[plain(x) for x in inputs])
-            result = recorder.record(Matmul(), [recorder.var(x) for x in inputs], value)
-        elif method == "reduce" and kwargs.get("where", True) is True:
-            result = self._reduce(ufunc, *inputs, **kwargs)
-        else:
-            if outs and kwargs.get("where", True) is not True:
-                return self._masked(ufunc, inputs, outs, **kwargs)
-            result = recorder.call(ufunc if method == "__call__" else getattr(ufunc, method), inputs, kwargs)
-        if not outs:
-            return result
-        results = result if isinstance(result, tuple) else (result,)
-        for target, made in zip(outs, results):
-            if target is not None:
-                target._write(made)
-        given = tuple([made if target is None else target for target, made in zip(outs, results)])
-        return given if ufunc.nout > 1 else given[0]
-
-    def _elementwise(self, ufunc, inputs, kwargs) -> Traced:
-        values = [plain(x) for x in inputs]
-        with np.errstate(all="ignore"):
-            value = np.asarray(ufunc(*values, **kwargs))
-        recorder = self.recorder
-        operands = [*inputs]
-        if any(not isinstance(x, (Traced, np.ndarray)) for x in inputs):  # numbers: constants in the loop's own dtype
-            dtypes = [type(v) if type(v) in (int, float, complex) else np.asarray(v).dtype for v in values]
-            try:
-                loop = ufunc.resolve_dtypes((*dtypes, None)) if "dtype" not in kwargs else (value.dtype,) * len(inputs)
-                for i, (x, v) in enumerate(zip(inputs, values)):
-                    if not isinstance(x, (Traced, np.ndarray)):
-                        operands[i] = np.asarray(v, loop[i])
-            except (OverflowError, TypeError):  # uint8 < 300, say
-                return recorder.call(ufunc, inputs, kwargs)
-        function = Ufunc(ufunc, kwargs.get("dtype"))
-        return recorder.record(function, [recorder.var(x) for x in operands], value)
-
-    def _reduce(self, ufunc, a, axis=0, dtype=None, keepdims=False, initial=np._NoValue, where=True) -> Traced:
-        given = {} if initial is np._NoValue or initial is None else {"initial": initial}
-        with np.errstate(all="ignore"):
-            value = np.asarray(ufunc.reduce(plain(a), axis, dtype=dtype, keepdims=keepdims, **given))
-        axes = range(a.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        axes = tuple([operator.index(i) % a.ndim for i in axes]) if a.ndim else ()
-        function = Reduce(ufunc, axes, bool(keepdims), dtype, given.get("initial"))
-        return self.recorder.record(function, [self.recorder.var(a)], value)
-
-    def _masked(self, ufunc, inputs, outs, where, **kwargs):
-        results = self.recorder.call(ufunc, inputs, kwargs)
-        results = results if isinstance(results, tuple) else (results,)
-        for target, made in zip(outs, results):
-            target._write(np.where(where, made, target))
-        return outs if ufunc.nout > 1 else outs[0]
-
-    def __array_function__(self, function, types, args, kwargs):
-        rule = FUNCTIONS.get(function)
-        if rule is not None:
-            return rule(*args, **kwargs)
-        if function in MAKERS:
-            return MAKERS[function](self.recorder, *args, **kwargs)
-        kwargs = dict(kwargs)
-        out = kwargs.pop("out", None)
-        recorder = deepest((args, kwargs, out)).recorder
-        result = recorder.call(function, args, kwargs)
-        if out is None:
-            return result
-        if not isinstance(out, Traced):
-            raise self.recorder.asked("out=, an array of NumPy's own (numpy.empty_like(x) makes one that can take it),")
-        out._write(result, "unsafe")
-        return out
-
-    def __pow__(self, other) -> Any:
-        quick = _POWERS.get(other) if type(other) in (int, float) and self.dtype.kind in "fc" else None
-        return np.power(self, other) if quick is None else quick(self)
-
     # Indexing
 
     def __getitem__(self, key) -> Traced:
@@ -516,132 +410,9 @@ class Traced(NDArrayOperatorsMixin):
         np.copyto(self.value, made.value)
         self._store(made.current)
 
-    # Methods, as NumPy has them
 
-    @property
-    def T(self) -> Traced:
-        return self.transpose()
-
-    @property
-    def mT(self) -> Traced:
-        return self.swapaxes(-1, -2)
-
-    @property
-    def real(self) -> Traced:
-        return self if self.dtype.kind != "c" else self._view(Part("real"))
-
-    @real.setter
-    def real(self, value) -> None:
-        self.real[...] = value
-
-    @property
-    def imag(self) -> Any:
-        return np.zeros_like(self) if self.dtype.kind != "c" else self._view(Part("imag"))
-
-    @imag.setter
-    def imag(self, value) -> None:
-        self.imag[...] = value
-
-    @property
-    def flat(self) -> Traced:
-        return self.ravel()
-
-    def reshape(self, *shape, order="C", copy=None) -> Traced:
-        shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape
-        if order not in ("C", "K"):
-            return self.recorder.call(np.reshape, (self, tuple(shape)), {"order": order})
-        shape = _lengths(self, shape)
-        if shape == self.shape or np.may_share_memory(self.value.reshape(shape), self.value):
-            return self._view(Reshape(shape))
-        return self.copy()._view(Reshape(shape))  # a copy that is seen as one, into memory that is planned
-
-    def ravel(self, order="C") -> Traced:
-        return self.reshape(-1, order="C" if order == "K" else order)
-
-    def flatten(self, order="C") -> Traced:
-        return self.ravel(order).copy()
-
-    def transpose(self, *axes) -> Traced:
-        if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)):
-            axes = axes[0]
-        if not axes:
-            axes = tuple(range(self.ndim)[::-1])
-        if len(axes) != self.ndim:
-            raise ValueError("axes don't match array")
-        return self._view(Transpose(tuple([operator.index(i) % self.ndim for i in axes])))
-
-    def swapaxes(self, a, b) -> Traced:
-        axes = list(range(self.ndim))
-        axes[a], axes[b] = axes[b], axes[a]
-        return self.transpose(axes)
-
-    def squeeze(self, axis=None) -> Traced:
-        return self.reshape(np.squeeze(self.value, axis).shape)
-
-    def astype(self, dtype, order="K", casting="unsafe", subok=True, copy=True) -> Traced:
-        with np.errstate(all="ignore"):
-            value = self.value.astype(dtype, casting=casting)
-        if value.dtype == self.dtype:
-            return self.copy() if copy else self
-        return self.recorder.record(Cast(value.dtype), [self.current], value)
-
-    def copy(self, order="C") -> Traced:
-        return self.recorder.record(Copy(), [self.current], self.value.copy(order))
-
-    def __deepcopy__(self, memo) -> Traced:
-        return self.copy()
-
-    def view(self, dtype=None, type=None) -> Traced:
-        if dtype is None or (isinstance(dtype, _type) and issubclass(dtype, np.ndarray)):
-            return self._view(Index(...))
-        return self.recorder.call(np.ndarray.view, (self, dtype))
-
-    def __copy__(self) -> Traced:
-        return self.copy()
-
-    def fill(self, value) -> None:
-        self._write(value, "unsafe")
-
-    def sort(self, axis=-1, **kwargs) -> None:
-        self[...] = np.sort(self, axis, **kwargs)
-
-    def partition(self, kth, axis=-1, **kwargs) -> None:
-        self[...] = np.partition(self, kth, axis, **kwargs)
-
-    def sum(self, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True):
-        return np.sum(self, axis, dtype, out, keepdims, initial, where)
-
-    def conj(self):
-        return np.conjugate(self)
-
-    conjugate = conj
-
-
-def _method(name: str):
-    function = getattr(np, name)
-
-    def method(self, *args, **kwargs):
-        return function(self, *args, **kwargs)
-
-    method.__name__ = name
-    return method
-
-
-for _each in (
-    "all any argmax argmin argpartition argsort choose clip compress cumprod cumsum diagonal dot max mean min nonzero "
-    "prod ptp put repeat round searchsorted std take trace var"
-).split():
-    setattr(Traced, _each, _method(_each))
-
-
-_OPERANDS = (Traced, np.ndarray, np.generic, int, float, complex)
-
-
-# --------------------------------------------------------------------------------------------------------------------
-# Arguments, and what is written in place
-
-
-def traced_in(item):
+def traced_in(item) -> Iterator[Traced]:
+    """The traced arrays in `item`, at any depth of tuples, lists and dicts."""
     if isinstance(item, Traced):
         yield item
     elif isinstance(item, (tuple, list)):
@@ -667,39 +438,7 @@ def _is_basic(key) -> bool:
     )
 
 
-def _lengths(a: Traced, shape) -> tuple[int, ...]:
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    return (
-        np.ndarray(a.shape, np.int8, b"", 0, (0,) * a.ndim).reshape(shape).shape
-        if not a.size
-        else (np.broadcast_to(np.int8(0), a.shape).reshape(shape).shape if -1 in shape else _same_size(a, shape))
-    )
-
-
-def _same_size(a: Traced, shape) -> tuple[int, ...]:
-    shape = tuple([operator.index(n) for n in shape])
-    if np.prod(shape, dtype=object) != a.size:
-        raise ValueError(f"cannot reshape array of size {a.size} into shape {shape}")
-    return shape
-
-
 def _assigned(base, key, value):
     new = np.array(base)
     new[key] = value
     return new
-
-
-def _at(recorder, ufunc, a, *rest) -> None:
-    def applied(a, *rest):
-        new = np.array(a)
-        ufunc.at(new, *rest)
-        return new
-
-    made = recorder.call(applied, (a, *rest))
-    np.copyto(a.value, made.value)
-    a._store(made.current)
-
-
-FUNCTIONS: dict[Callable, Callable] = {}  # NumPy's functions that have a rule (array_functions.py)
-MAKERS: dict[Callable, Callable] = {}  # NumPy's functions that make arrays like= a given one
-UFUNCS: dict[np.ufunc, Callable] = {}  # ufuncs in terms of simpler ones; a rule may give None
