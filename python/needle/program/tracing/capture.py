@@ -346,6 +346,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         if state.traced.current is not state.first:
             in_place[_output(session, state.traced, outputs)] = state.first
     program = Program(session.inputs, session.instructions, outputs, in_place)
+    _leave_out_gradients(program, session.sources)
     for tensor in watch.read:
         roots.require_gradient(tensor, inside.before[tensor][1])
     for array, at in roots.arrays.values():
@@ -373,6 +374,14 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         tensors_came=any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
     )
     return capture, hidden
+
+
+def _leave_out_gradients(program: Program, sources: list[Source]) -> None:
+    """Do not ask for the gradients that nothing looks at: a later call may find none there."""
+    uses = program.uses()
+    kept = [i for i, var in enumerate(program.inputs) if sources[i].kind != "gradient" or var in uses]
+    program.inputs[:] = [program.inputs[i] for i in kept]
+    sources[:] = [sources[i] for i in kept]
 
 
 class SideEffect(RuntimeError):
