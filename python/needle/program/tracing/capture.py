@@ -10,37 +10,28 @@ from __future__ import annotations
 import functools
 import gc
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ... import init
 from ...graph import (
     Node,
     Tensor,
     TensorTuple,
     WeakNode,
     is_recording,
-    linked_handle,
     new_handle,
     observing,
-    special,
-    traced_by,
-    tracing,
 )
-from ...transforms.nan import user_line
 from ...transforms.trees import Tree, whole_modules
-from ..functions import Effect
 from ..ir import Program, Var
 from . import array_functions, ufuncs  # noqa: F401  (they attach NumPy's protocols to traced arrays)
-from .nested import Nest
+from .gradients import grad_slot, watching_gradients
 from .recording import Traced
 from .roots import Roots, named, rebuilt, spelled
-from .snapshot import Draws
+from .session import Change, Numbers, Session, Source, State
 
 
 @dataclass
@@ -75,48 +66,6 @@ class Capture:
 
 
 @dataclass
-class Source:
-    """Where an input of a program comes from.
-
-    `kind` is "tensor" (the array of the Tensor that `at` finds), "gradient" (that of its `.grad`), "array" (what `at`
-    finds), "number" (the same, as an array of `dtype`), "state" (the array of state number `at`) or "host" (item
-    `place` of what step `at` of the script gives).
-    """
-
-    kind: str
-    at: Any
-    dtype: np.dtype | None = None
-    place: int = 0
-
-
-@dataclass
-class State:
-    """An array that `holder` keeps under `name`, into which the program may write; `zeros()` makes the first one."""
-
-    holder: dict
-    name: str
-    zeros: Callable[[], Any]
-    traced: Traced
-    first: Var
-
-
-@dataclass
-class Numbers:
-    """A step of the script: `make()` gives a tuple of 0-d arrays, with None where it did in the trace (`absent`)."""
-
-    make: Callable[[], tuple]
-    absent: list[bool]
-
-
-@dataclass
-class Change:
-    """A step of the script: `effect()` changes entries of `holder`."""
-
-    holder: dict
-    effect: Callable[[], None]
-
-
-@dataclass
 class Store:
     """What becomes of an output of a program: `kind` is "value", "gradient" (of the Tensor that `at` finds; None for a
     gradient that is gone)."""
@@ -136,148 +85,19 @@ class Result:
     requires_grad: bool
 
 
-class Session(Nest):
-    """A Recorder that keeps account of what lies outside of arrays: state, counters, random numbers."""
+@dataclass
+class Given:
+    """Stands for a Tensor or array that was there before the call, and that the function returned: `at` finds it."""
 
-    def __init__(self, generators: list) -> None:
-        super().__init__()
-        self.sources: list[Source] = []
-        self.script: list[Numbers | Change] = []
-        self.checks: list[tuple[Callable[[], Any], Any]] = []
-        self.states: dict[tuple[int, str], State] = {}
-        self.draws = False
-        self._snapshots: dict[int, tuple[dict, dict]] = {}
-        self._random = Draws(generators)
-
-    def bring(self, value, name: str, source: Source) -> Traced:
-        """A traced array that each call brings from `source`."""
-        self.sources.append(source)
-        return self.input(np.asarray(value), name)
-
-    # What the floors below ask of a trace (graph/tracing.py)
-
-    def numbers(self, make):
-        values = make()
-        step = len(self.script)
-        self.script.append(Numbers(make, [value is None for value in values]))
-        return tuple(
-            [
-                None if value is None else self.bring(value, "number", Source("host", step, place=place))
-                for place, value in enumerate(values)
-            ]
-        )
-
-    def effect(self, function, arrays):
-        self.emit(Effect(function), [self.var(array) for array in arrays], [])
-
-    def check(self, function):
-        self.checks.append((function, function()))
-
-    def state(self, holder, name, zeros):
-        found = self.states.get((id(holder), name))
-        if found is None:
-            value = holder[name] if name in holder else zeros()
-            traced = self.bring(value, name, Source("state", len(self.states)))
-            found = self.states[id(holder), name] = State(holder, name, zeros, traced, traced.current)
-        return found.traced
-
-    def change(self, holder, effect):
-        self._snapshots.setdefault(id(holder), (holder, dict(holder)))
-        self.script.append(Change(holder, effect))
-        effect()
-
-    # Random numbers
-
-    def drawn(self, outer, make, shape):
-        """What `init` calls for a draw (see `init.drawing`)."""
-        self.require_only_draws()
-        recorder = tracing()
-        traced = recorder.draw(lambda: outer(make, shape).node.data)
-        if traced.size and self._random.are_known():
-            raise RuntimeError(
-                "random numbers were drawn from a Generator that was made inside of a jitted function, in\n  "
-                f"{user_line()}\nMake it outside: a program would go on with its state, and not begin anew each time"
-            )
-        self.draws = True
-        self._random.know()
-        return linked_handle(Node(None, (), traced, False))
-
-    def require_only_draws(self) -> None:
-        """Refuse random numbers that were drawn without the trace being told."""
-        if not self._random.are_known():
-            self._refuse_draws()
-
-    def _refuse_draws(self):
-        raise RuntimeError(
-            "random numbers were drawn under jit that the program cannot draw again (by numpy.random, the module "
-            f"random, or a method of a generator), before\n  {user_line()}\nUse needle.init.rand, randn or randb, with "
-            "generator= for a needle.init.Generator, or draw outside and pass them as an argument"
-        )
-
-    def note_draws(self) -> None:
-        """Go on from here, if random numbers were drawn since."""
-        if not self._random.are_known():
-            self.draws = True
-            self._random.know()
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """The block in which the function runs: what it draws and counts is undone at its end."""
-        try:
-            with special(), traced_by(self), init.drawing(self.drawn):
-                yield
-                if not self._random.are_all_known():
-                    self._refuse_draws()
-        finally:
-            self._random.restore()
-            for holder, snapshot in self._snapshots.values():
-                holder.clear()
-                holder.update(snapshot)
-
-
-class _Gradients:
-    """Stands for `Tensor.grad` while a function is traced in this thread: which gradients are read before they are
-    written, of the Tensors known beforehand?"""
-
-    def __init__(self, slot, known) -> None:
-        self.slot, self.known, self.thread = slot, known, threading.get_ident()
-        self.read: set[Tensor] = set()
-        self.written: set[Tensor] = set()
-
-    def _is_mine(self, tensor) -> bool:
-        return tensor in self.known and threading.get_ident() == self.thread
-
-    def __get__(self, tensor, owner=None):
-        if tensor is None:
-            return self.slot
-        if self._is_mine(tensor) and tensor not in self.written:
-            self.read.add(tensor)
-        return self.slot.__get__(tensor, owner)
-
-    def __set__(self, tensor, value):
-        if self._is_mine(tensor):
-            self.written.add(tensor)
-        self.slot.__set__(tensor, value)
-
-
-_grad_lock = threading.RLock()  # one trace at a time: it watches over `Tensor.grad`
-_grad_slot = Tensor.__dict__["grad"]
-
-
-@contextmanager
-def _watching_gradients(known) -> Iterator[_Gradients]:
-    with _grad_lock:
-        before = Tensor.__dict__["grad"]
-        watch = _Gradients(_grad_slot, known)
-        setattr(Tensor, "grad", watch)  # noqa: B010
-        try:
-            yield watch
-        finally:
-            setattr(Tensor, "grad", before)  # noqa: B010
+    at: str
 
 
 class Followed(Exception):
     """A value that a function reaches belongs to another transform."""
+
+
+class SideEffect(RuntimeError):
+    """A function changes something that no program can change."""
 
 
 ROUNDS = 8  # runs in which Tensors that no path leads to may come to light
@@ -317,7 +137,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
             if source.op is None and source._handle is not None and not isinstance(source.data, (Traced, tuple)):
                 unknown[source] = source._handle
 
-    with _watching_gradients(roots.tensors) as watch:
+    with watching_gradients(roots.tensors) as watch:
         try:
             numbers = inside.enter()
             with session.running(), observing(look):
@@ -327,7 +147,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
             outputs: list[Var] = []
             results = [_result(session, value, roots, outputs) for value in tree.leaves]
             tree.forget(roots.tensors)
-            after = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
+            after = {tensor: (tensor.node, grad_slot.__get__(tensor)) for tensor in roots.tensors}
             if changed := roots.snapshot.changed(_holds_nothing_traced):
                 raise SideEffect(
                     f"{named(fun)} changes {changed}, and a compiled function can only change Tensors, gradients and "
@@ -384,10 +204,6 @@ def _leave_out_gradients(program: Program, sources: list[Source]) -> None:
     sources[:] = [sources[i] for i in kept]
 
 
-class SideEffect(RuntimeError):
-    """A function changes something that no program can change."""
-
-
 def _holds_nothing_traced(value) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_holds_nothing_traced, value))
@@ -401,7 +217,7 @@ class Inside:
 
     def __init__(self, session: Session, roots: Roots):
         self.session, self.roots = session, roots
-        self.before = {tensor: (tensor.node, _grad_slot.__get__(tensor)) for tensor in roots.tensors}
+        self.before = {tensor: (tensor.node, grad_slot.__get__(tensor)) for tensor in roots.tensors}
         self.traced: dict[Tensor, tuple[Node, Traced, Var]] = {}  # what they hold at first
         self.gradients: dict[Tensor, Tensor] = {}
 
@@ -420,7 +236,7 @@ class Inside:
             if isinstance(grad, Tensor) and not grad.node.level and not grad.node.holds_tuple():
                 traced = session.bring(grad.node.data, "grad", Source("gradient", roots.tensors[tensor]))
                 self.gradients[tensor] = new_handle(Node(None, (), traced, False))
-                _grad_slot.__set__(tensor, self.gradients[tensor])
+                grad_slot.__set__(tensor, self.gradients[tensor])
         return {
             path: new_handle(_number(session, value, path, at, roots.parameters)) for path, at, value in roots.numbers
         }
@@ -428,7 +244,7 @@ class Inside:
     def leave(self) -> None:
         for tensor, (node, grad) in self.before.items():
             tensor.node = node
-            _grad_slot.__set__(tensor, grad)
+            grad_slot.__set__(tensor, grad)
 
     def written(self, outputs: list[Var]) -> dict[int, Any]:
         """Outputs that go into the memory of a Tensor's array, since the function wrote into that
@@ -494,10 +310,3 @@ def _result(session: Session, value, roots: Roots, outputs: list[Var]):
     if value.node.level:
         raise RuntimeError("a jitted function returned a value from inside another transform")
     return Result(_output(session, value.node.data, outputs), "tensor", value.node.requires_grad)
-
-
-@dataclass
-class Given:
-    """Stands for a Tensor or array that was there before the call, and that the function returned: `at` finds it."""
-
-    at: str
