@@ -17,7 +17,8 @@ from ..graph import Node, Tensor, TensorTuple, WeakNode, new_handle, special
 from ..transforms.trees import Tree, whole_modules
 from .entry import MISS
 from .tracing import Capture, Change
-from .tracing.roots import Roots, named, rebuilt
+from .tracing.arguments import named, rebuilt
+from .tracing.roots import Roots
 from .tracing.snapshot import Draws
 
 ROUNDINGS = 1000  # how many of them results may differ by, relative to the largest element

@@ -13,6 +13,7 @@ from ..graph import Node, Tensor, is_recording, linked_handle, new_handle
 from ..init import random_state
 from .compile import Compiled
 from .tracing import Capture, Change, Given, Numbers, Result, Source, State, Store
+from .tracing.guards import first_failing
 
 MISS = object()  # what a call gives that does not fit
 
@@ -32,7 +33,7 @@ class Entry:
     def __init__(self, captured: Capture, compiled: Compiled, name: str, linked: Callable[..., list]):
         self.captured, self.compiled, self.name = captured, compiled, name
         roots = captured.roots
-        self._names = {**roots.names, "MISS": MISS, "program": compiled.run, "build": captured.out.build}
+        self._names = {**roots.guards.names, "MISS": MISS, "program": compiled.run, "build": captured.out.build}
         self._names |= {
             "linked": linked,
             "entry": ref(self),
@@ -73,8 +74,8 @@ class Entry:
     def _guard_lines(self) -> list[str]:
         captured, roots = self.captured, self.captured.roots
         lines = [f"if is_recording() is not {captured.recording}: return MISS"]
-        self._reasons = {i + 1: reason for i, reason in roots.reasons.items()}
-        lines += roots.lines
+        self._reasons = {i + 1: reason for i, reason in roots.guards.reasons.items()}
+        lines += roots.guards.lines
         for function, value in captured.checks:
             lines.append(f"if {self._name(function)}() != {self._name(value)}: return MISS")
         for tensor, at in roots.tensors.items():
@@ -93,15 +94,15 @@ class Entry:
         That function is called when a quick look finds other objects there than the last time; what it finds it leaves
         in global variables.
         """
-        roots = self.captured.roots
-        held = range(roots.held.start + 1, roots.held.stop + 1)  # the first line asks whether gradients are recorded
-        if roots.mixed or len(held) < 4:
+        roots, guards = self.captured.roots, self.captured.roots.guards
+        held = range(guards.held.start + 1, guards.held.stop + 1)  # the first line asks whether gradients are recorded
+        if guards.mixed or len(held) < 4:
             return self._guards, []
         expressions = [*roots.tensors.values(), *[at for _, at in roots.arrays.values()]]
         lines = [self._guards[i] for i in held]
         found = [name for name in expressions if any(line.startswith(f"{name} = ") for line in lines)]
         looks, news, keeps = [], [], []
-        for i, (at, several) in enumerate(roots.quick):
+        for i, (at, several) in enumerate(guards.quick):
             looks.append(f"(*map(id, {at}),) == q{i}" if several else f"{at} is q{i}")
             news.append(f"(*map(id, k{i}),)" if several else f"k{i}")
             keeps.append(f"k{i} = [*{at}]" if several else f"k{i} = {at}")  # kept, lest another take its place and id
@@ -142,21 +143,18 @@ class Entry:
 
     def fits(self, args: tuple, kwargs: dict) -> bool:
         """Whether the program is one for these arguments, and for what is closed over as it is now."""
-        fits = self._compiled(_function("fits(args, kwargs)", [*self._guards[1:], "return True"]), "fits")
-        return fits(args, kwargs) is True
+        return first_failing(self._guards[1:], self._names, args, kwargs) is None
 
     def explain(self, args: tuple, kwargs: dict) -> str:
         """Why a call does not fit that was just traced: something that the guards look at changed during the trace."""
-        for i in range(len(self._guards)):
-            source = _function("fits(args, kwargs)", [*self._guards[: i + 1], "return True"])
-            if self._compiled(source, "fits")(args, kwargs) is MISS:
-                what = self._reasons.get(i, "something outside")
-                return (
-                    f"{self.name} changes {what} each time that it runs, and a compiled function can only change "
-                    "Tensors, gradients and optimizers: keep that in a Tensor (x.data = ...), or do it outside of the "
-                    f"jitted function [{self._guards[i].strip()}]"
-                )
-        return f"{self.name} does not fit its own program"
+        at = first_failing(self._guards, self._names, args, kwargs)
+        if at is None:
+            return f"{self.name} does not fit its own program"
+        return (
+            f"{self.name} changes {self._reasons.get(at, 'something outside')} each time that it runs, and a compiled "
+            "function can only change Tensors, gradients and optimizers: keep that in a Tensor (x.data = ...), or do "
+            f"it outside of the jitted function [{self._guards[at].strip()}]"
+        )
 
     # What a call does
 

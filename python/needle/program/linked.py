@@ -15,7 +15,7 @@ from ..graph import Moves, Node, Tensor, TensorTupleOp, linked_handle, move, new
 from ..ops.tuples import TupleGetItem
 from ..transforms.reverse import vjp
 from ..transforms.trees import Tree
-from .tracing.roots import Unseen, rebuilt
+from .tracing.arguments import Unseen, rebuilt
 
 
 class Linked(TensorTupleOp):

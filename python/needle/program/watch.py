@@ -11,6 +11,7 @@ from typing import Any
 from .. import init
 from ..debugging import held_back
 from ..transforms.nan import user_line
+from .tracing.guards import first_failing
 from .tracing.roots import Roots
 
 _LOUD = {print: "print", input: "input", open: "open"}
@@ -54,11 +55,9 @@ def _drawn_or_taken(roots: Roots, draws: tuple) -> str:
 
 def _changed(roots: Roots, args: tuple) -> str:
     """The first guard that does not hold any more."""
-    lines = [line.replace("return MISS", f"return {i}") for i, line in enumerate(roots.lines)]
-    space = dict(roots.names)
-    exec("\n    ".join(["def look(args, kwargs):", *lines, "return -1"]), space)
-    at = space["look"](args, {})
-    return "" if at < 0 else f"it changes what it depends on ({roots.reasons.get(at, 'something outside')})"
+    guards = roots.guards
+    at = first_failing(guards.lines, guards.names, args, {})
+    return "" if at is None else f"it changes what it depends on ({guards.reasons.get(at, 'something outside')})"
 
 
 @contextmanager

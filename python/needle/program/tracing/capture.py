@@ -28,9 +28,10 @@ from ...graph import (
 from ...transforms.trees import Tree, whole_modules
 from ..ir import Program, Var
 from . import array_functions, ufuncs  # noqa: F401  (they attach NumPy's protocols to traced arrays)
+from .arguments import named, rebuilt, spelled
 from .gradients import grad_slot, watching_gradients
 from .recording import Traced
-from .roots import Roots, named, rebuilt, spelled
+from .roots import Roots
 from .session import Change, Numbers, Session, Source, State
 
 
@@ -171,7 +172,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         roots.require_gradient(tensor, inside.before[tensor][1])
     for array, at in roots.arrays.values():
         if not session.has_met(array):
-            roots.require_numbers(array, at)
+            roots.require_elements(array, at)
     for state in states:
         del state.traced
     session.close()

@@ -1,0 +1,53 @@
+"""The arguments of a call: how they are named, and the same with other values in place of their numbers."""
+
+from __future__ import annotations
+
+import inspect
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+
+class Unseen:
+    """An argument of a jitted function into which no trace looks: whoever passes it answers for it."""
+
+
+def parameters_of(fun: Callable) -> list[str]:
+    """The names of a function's positional parameters, in order."""
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):  # a function of C's, say
+        return []
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [parameter.name for parameter in parameters if parameter.kind in by_place]
+
+
+def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
+    """Arguments with the given values in place of their numbers and arrays."""
+    if path in numbers:
+        return numbers[path]
+    kind = type(value)
+    if kind in (tuple, list) or (isinstance(value, tuple) and hasattr(value, "_fields")):
+        items = [rebuilt(item, numbers, (*path, i)) for i, item in enumerate(value)]
+        return kind(*items) if hasattr(value, "_fields") else kind(items)
+    if kind in (dict, OrderedDict, defaultdict):
+        entries = {key: rebuilt(item, numbers, (*path, key)) for key, item in value.items()}
+        return OrderedDict(entries) if kind is OrderedDict else entries
+    if is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "parameters"):
+        names = [field.name for field in fields(value) if field.init]
+        return replace(value, **{name: rebuilt(getattr(value, name), numbers, (*path, name)) for name in names})
+    return value
+
+
+def named(fun) -> str:
+    return getattr(fun, "__name__", type(fun).__name__)
+
+
+def spelled(path: tuple) -> str:
+    """How an error names an argument."""
+    if not path:
+        return "the arguments"
+    first, *rest = path
+    name = f"argument {first}" if isinstance(first, int) else f"argument {first!r}"
+    return name + "".join(f"[{key!r}]" for key in rest)
