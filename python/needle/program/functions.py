@@ -8,54 +8,10 @@ is known and nothing assumed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from .ir import interpret
-
-
-class Function:
-    """One function of arrays.  Called, it computes, in new memory or in that of its inputs."""
-
-    elementwise = False  # each element of the result is a function of those elements of the inputs that broadcasting
-    # puts beside it, and the result has exactly the broadcast shape
-    view = False  # the result lies in the memory of the first input, whose elements it shows in another way
-    several = False  # the result is a tuple of arrays
-    pure = True  # two calls on the same arrays give the same, and nothing else happens
-    may_alias = False  # nobody knows whether the result lies in the memory of an input
-
-    __slots__ = ()
-
-    def __call__(self, *arrays):
-        raise NotImplementedError
-
-    def key(self) -> Any:
-        """Something hashable that is equal for functions that compute the same; None if there is no telling."""
-        return (type(self), *[_hashable(getattr(self, name)) for name in self._names()])
-
-    def source(self, inputs: list[str], constant: Callable[[Any], str]) -> str:
-        """The call as Python source.  `constant(value)` names an object that the source needs and cannot spell."""
-        return f"{constant(self)}({', '.join(inputs)})"
-
-    @classmethod
-    def _names(cls) -> list[str]:
-        return [name for base in reversed(cls.__mro__) for name in getattr(base, "__slots__", ())]
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._names())
-        return f"{type(self).__name__}({shown})"
-
-
-def _hashable(value):
-    if isinstance(value, slice):
-        return ("slice", value.start, value.stop, value.step)
-    if isinstance(value, tuple):
-        return tuple([_hashable(item) for item in value])
-    if isinstance(value, float):
-        return ("float", value.hex())  # -0.0 is not 0.0, and nan is nan
-    return value if value.__hash__ is not None else ("id", id(value))
-
+from .ir import Function, hashable, interpret
 
 # --------------------------------------------------------------------------------------------------------------------
 # Element by element
@@ -113,10 +69,23 @@ class Copy(Function):
 # Views
 
 
-class Reshape(Function):
-    """The same elements in another shape.  A view where the memory allows it."""
+class View(Function):
+    """Elements of the first input, shown in another way: the result lies in its memory."""
 
     view = True
+    whole = False  # whether each element of the input is shown, once
+    __slots__ = ()
+
+    def put_back(self, base: tuple[int, ...]) -> Function:
+        """What gives the input's new value, of shape `base`, when the view is written into: a function of the input and
+        the view's new value, or, of a view of the whole, of that value alone."""
+        raise ValueError("assignment destination is read-only")
+
+
+class Reshape(View):
+    """The same elements in another shape.  A view where the memory allows it."""
+
+    whole = True
     __slots__ = ("shape",)
 
     def __init__(self, shape: tuple[int, ...]):
@@ -125,15 +94,14 @@ class Reshape(Function):
     def __call__(self, a):
         return a.reshape(self.shape)
 
-    def put_back(self, base: tuple[int, ...]):
-        """The function (of the base, and of this view's new value) that gives the base's new value."""
-        return OnlyNew(Reshape(base))
+    def put_back(self, base):
+        return Reshape(base)
 
 
-class Transpose(Function):
+class Transpose(View):
     """Axes in another order."""
 
-    view = True
+    whole = True
     __slots__ = ("axes",)
 
     def __init__(self, axes: tuple[int, ...]):
@@ -143,13 +111,12 @@ class Transpose(Function):
         return a.transpose(self.axes)
 
     def put_back(self, base):
-        return OnlyNew(Transpose(tuple(int(i) for i in np.argsort(self.axes))))
+        return Transpose(tuple(np.argsort(self.axes).tolist()))
 
 
-class Index(Function):
+class Index(View):
     """`a[key]`, with a key of whole numbers, slices, None and Ellipsis."""
 
-    view = True
     __slots__ = ("key_",)
 
     def __init__(self, key):
@@ -162,10 +129,9 @@ class Index(Function):
         return Assign(self.key_)
 
 
-class BroadcastTo(Function):
+class BroadcastTo(View):
     """The same elements, repeated."""
 
-    view = True
     __slots__ = ("shape",)
 
     def __init__(self, shape: tuple[int, ...]):
@@ -175,10 +141,9 @@ class BroadcastTo(Function):
         return np.broadcast_to(a, self.shape)
 
 
-class Part(Function):
+class Part(View):
     """The real or imaginary part (`name`) of a complex array."""
 
-    view = True
     __slots__ = ("name",)
 
     def __init__(self, name: str):
@@ -197,10 +162,9 @@ def _with_part(name: str, base, value):
     return new
 
 
-class Windows(Function):
+class Windows(View):
     """`numpy.lib.stride_tricks.sliding_window_view(a, lengths, axes)`"""
 
-    view = True
     __slots__ = ("lengths", "axes")
 
     def __init__(self, lengths: tuple[int, ...], axes: tuple[int, ...]):
@@ -208,16 +172,6 @@ class Windows(Function):
 
     def __call__(self, a):
         return np.lib.stride_tricks.sliding_window_view(a, self.lengths, self.axes)
-
-    def put_back(self, base):
-        raise ValueError("assignment destination is read-only")
-
-
-class OnlyNew:
-    """For `put_back`: the base's new value follows from that of the view alone, by `function`."""
-
-    def __init__(self, function: Function):
-        self.function = function
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -305,7 +259,7 @@ class Call(Function):
                 key := (
                     type(self),
                     self.function,
-                    _hashable(self.args),
+                    hashable(self.args),
                     tuple(sorted(self.kwargs.items())),
                     self.several,
                 )

@@ -1,19 +1,16 @@
 """The program as data: arrays that have names, instructions between them.
 
-A program is a list of instructions in the order in which they run.  Each applies one function (functions.py) to arrays
-and gives arrays, and no array is given twice (static single assignment).  What was written into in place is, here, a
-new array; the planner finds out where memory may be used again.
+A program is a list of instructions in the order in which they run.  Each applies one function (functions.py has the
+kinds of them) to arrays and gives arrays, and no array is given twice (static single assignment).  What was written
+into in place is, here, a new array; the planner finds out where memory may be used again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from .functions import Function
 
 
 class Var:
@@ -66,6 +63,51 @@ class Constant(Var):
     @property
     def scalar(self):
         return self.array.item() if self.array.ndim == 0 else None
+
+
+class Function:
+    """One function of arrays.  Called, it computes, in new memory or in that of its inputs."""
+
+    # Whether each element of the result is a function of those elements of the inputs that broadcasting puts beside it,
+    # and the result has exactly the broadcast shape
+    elementwise = False
+    view = False  # whether the result lies in the memory of the first input, whose elements it shows in another way
+    several = False  # whether the result is a tuple of arrays
+    pure = True  # whether two calls on the same arrays give the same, and nothing else happens
+    may_alias = False  # whether the result may lie in the memory of an input, for all that is known
+
+    __slots__ = ()
+
+    def __call__(self, *arrays):
+        raise NotImplementedError
+
+    def key(self) -> Any:
+        """Something hashable that is equal for functions that compute the same; None if there is no telling."""
+        return (type(self), *[hashable(getattr(self, name)) for name in self.parameters()])
+
+    def source(self, inputs: list[str], constant: Callable[[Any], str]) -> str:
+        """The call as Python source.  `constant(value)` names an object that the source needs and cannot spell."""
+        return f"{constant(self)}({', '.join(inputs)})"
+
+    @classmethod
+    def parameters(cls) -> list[str]:
+        """The names of the attributes that tell one function of this kind from another."""
+        return [name for base in reversed(cls.__mro__) for name in getattr(base, "__slots__", ())]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.parameters())
+        return f"{type(self).__name__}({shown})"
+
+
+def hashable(value):
+    """A key in place of a value that has no hash, or whose equality is not that of computing the same."""
+    if isinstance(value, slice):
+        return ("slice", value.start, value.stop, value.step)
+    if isinstance(value, tuple):
+        return tuple([hashable(item) for item in value])
+    if isinstance(value, float):
+        return ("float", value.hex())  # -0.0 is not 0.0, and nan is nan
+    return value if value.__hash__ is not None else ("id", id(value))
 
 
 class Instruction:

@@ -133,7 +133,7 @@ def _spelled(instruction: Instruction, names) -> str:
         return _call("astype", [*inputs, str(function.dtype)])
     if isinstance(function, (Matmul, Copy, Draw, Fused, Control)):
         return _call(type(function).__name__.lower(), inputs)
-    slots = {name.rstrip("_"): getattr(function, name) for name in function._names()}
+    slots = {name.rstrip("_"): getattr(function, name) for name in function.parameters()}
     return _call(type(function).__name__.lower(), inputs, **{k: v for k, v in slots.items() if not callable(v)})
 
 

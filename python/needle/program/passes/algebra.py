@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..functions import Cast, Function, Ufunc, Where
-from ..ir import Constant, Instruction, Var
+from ..functions import Cast, Ufunc, Where
+from ..ir import Constant, Function, Instruction, Var
 from .rewriting import Rule, Walk, number, source, uniform
 
 # --------------------------------------------------------------------------------------------------------------------

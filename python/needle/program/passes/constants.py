@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..functions import Call, Full, Function, Matmul, Reduce
-from ..ir import Constant, Instruction, Var
+from ..functions import Call, Full, Matmul, Reduce
+from ..ir import Constant, Function, Instruction, Var
 from .rewriting import Rule, Walk, uniform
 
 KEPT_BYTES = 1 << 16  # what a result known beforehand may hold for as long as the program lives, unless it is a view

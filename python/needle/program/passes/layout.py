@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..functions import Cast, Function, Reduce, Reshape, Transpose, Ufunc, Where
-from ..ir import Instruction, Var
+from ..functions import Cast, Reduce, Reshape, Transpose, Ufunc, Where
+from ..ir import Function, Instruction, Var
 from .rewriting import Rule, Walk, source, squeezed
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..functions import BroadcastTo, Function, Matmul, Reduce, Reshape, Transpose, Ufunc
-from ..ir import Constant, Instruction, Var
+from ..functions import BroadcastTo, Matmul, Reduce, Reshape, Transpose, Ufunc
+from ..ir import Constant, Function, Instruction, Var
 from .rewriting import Rule, Walk, source
 
 LOOKED_AT = 1 << 16  # elements of a constant that are compared to find out

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..functions import Assign, BroadcastTo, Call, Full, Function, Matmul, Reshape
-from ..ir import Constant, Instruction, Program, Var
+from ..functions import Assign, BroadcastTo, Call, Full, Matmul, Reshape
+from ..ir import Constant, Function, Instruction, Program, Var
 from .dead import without_dead_code
 
 Rule = Callable[["Walk", Instruction], Var | None]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..functions import Assign, Full, Function, Index
-from ..ir import Instruction, Var
+from ..functions import Assign, Full, Index
+from ..ir import Function, Instruction, Var
 from .rewriting import Rule, Walk, source
 from .selection import NEW, Selection
 

@@ -7,8 +7,8 @@ import math
 
 import numpy as np
 
-from ..functions import BroadcastTo, Cast, Copy, Full, Function, Index, Reshape, Transpose, Ufunc, Where
-from ..ir import Constant, Instruction, Var
+from ..functions import BroadcastTo, Cast, Copy, Full, Index, Reshape, Transpose, Ufunc, Where
+from ..ir import Constant, Function, Instruction, Var
 from .rewriting import Rule, Walk, source, squeezed, uniform
 from .selection import Selection
 

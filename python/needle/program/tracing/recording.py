@@ -23,12 +23,11 @@ from ..functions import (
     Call,
     Draw,
     Full,
-    Function,
     Hole,
     Index,
-    OnlyNew,
+    View,
 )
-from ..ir import Constant, Input, Instruction, Var
+from ..ir import Constant, Function, Input, Instruction, Var
 from .array_methods import ArrayMethods
 
 
@@ -291,15 +290,10 @@ class Traced(ArrayMethods, NDArrayOperatorsMixin):
             self._var = var
             self._stamp += 1
             return
-        if isinstance(self._via, BroadcastTo):
-            raise ValueError("assignment destination is read-only")
-        if not hasattr(self._via, "put_back"):
+        if not isinstance(self._via, View):
             raise self.recorder.asked("a view, by some function of NumPy, that is written into,")
-        function = self._via.put_back(self._base.shape)
-        inputs = [self._base.current, var]
-        if isinstance(function, OnlyNew):
-            function, inputs = function.function, [var]
-        (made,) = self.recorder.emit(function, inputs, [self._base.value])
+        inputs = [var] if self._via.whole else [self._base.current, var]
+        (made,) = self.recorder.emit(self._via.put_back(self._base.shape), inputs, [self._base.value])
         self._base._store(made)
         self._var, self._seen = var, self._root()._stamp
 
