@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from .. import init
 from ..debugging import held_back
 from ..transforms.nan import user_line
 from .tracing.guards import first_failing
 from .tracing.roots import Roots
+from .tracing.snapshot import Draws, Held
 
 _LOUD = {print: "print", input: "input", open: "open"}
 
@@ -28,23 +27,21 @@ def watched(fun: Callable, args: tuple, undo: bool = False) -> tuple[Any, str]:
         roots = Roots(fun, args, {}, lambda path: False)
     except Exception as error:
         return fun(*args), str(error)
-    before = [(tensor, tensor.node, tensor.grad) for tensor in roots.tensors]
-    state, draws = init.random_state(), random.getstate()
+    held, draws = Held(roots.tensors), Draws([])
     with _listening() as heard, held_back() if undo else nullcontext([]) as shown:
         result = fun(*args)
-    why = heard[0] if heard else _drawn_or_taken(roots, draws) or _changed(roots, args)
+    why = heard[0] if heard else _drawn(roots, draws) or _changed(roots, args)
     if undo and not why:
-        init.set_random_state(state)
-        for tensor, node, grad in before:
-            tensor.node, tensor.grad = node, grad
+        draws.restore()
+        held.restore()
     else:
         for text in shown:
             print(text)
     return result, why
 
 
-def _drawn_or_taken(roots: Roots, draws: tuple) -> str:
-    if random.getstate() != draws:
+def _drawn(roots: Roots, draws: Draws) -> str:
+    if draws.are_others_used():
         return "it draws from Python's random, and a program would draw once"
     for generator in roots.generators:
         return (

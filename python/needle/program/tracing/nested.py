@@ -17,6 +17,7 @@ from ..control import Branch, Control, Loop, While
 from ..functions import Call, Check, Effect
 from ..ir import Constant, Input, Program, Var
 from .recording import Recorder, ShapeAsked, Traced, ValueAsked, plain
+from .snapshot import Held
 
 Body = Callable[[list[Tensor]], list[Tensor]]
 
@@ -88,6 +89,9 @@ class Nest(Recorder):
                 made = self.call(Opaque(op), tuple(arrays), kind=Check if op.checks else Call)
             self.root.note_draws()  # it draws by itself, and will do so at each call
             return made
+
+    def effect(self, function, arrays):
+        self.emit(Effect(function), [self.var(array) for array in arrays], [])
 
     def stands_in(self, array: np.ndarray) -> bool:
         """Whether something else is meant where this array is met."""
@@ -216,23 +220,19 @@ class Inner(Nest):
     @contextmanager
     def running(self) -> Iterator[None]:
         """The block in which the body runs.  What it does to Tensors outside is undone, and refused."""
-        before = [(tensor, tensor.node, tensor.grad) for tensor in self.watched]
+        held = Held(self.watched)
         with traced_by(self):
             yield
-        changed = [tensor for tensor, node, grad in before if tensor.node is not node or tensor.grad is not grad]
-        for tensor, node, grad in before:
-            tensor.node, tensor.grad = node, grad
-        if changed:
+        changed = held.changed()
+        held.restore()
+        if changed is not None:
             raise RuntimeError(
-                f"{self.name} assigns the value or the .grad of a Tensor from outside, {self.watched[changed[0]]}, "
+                f"{self.name} assigns the value or the .grad of a Tensor from outside, {self.watched[changed]}, "
                 "which jit cannot do there; make it part of the carry (functional_call runs a module on parameters "
                 "that are given), or write a Python loop, which is unrolled"
             )
 
     # What lies outside of arrays
-
-    def effect(self, function, arrays):
-        self.emit(Effect(function), [self.var(array) for array in arrays], [])
 
     def numbers(self, make):
         return self.outer.numbers(make)

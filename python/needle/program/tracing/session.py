@@ -12,7 +12,6 @@ import numpy as np
 from ... import init
 from ...graph import Node, linked_handle, special, traced_by, tracing
 from ...transforms.nan import user_line
-from ..functions import Effect
 from ..ir import Var
 from .nested import Nest
 from .recording import Traced
@@ -91,9 +90,6 @@ class Session(Nest):
                 for place, value in enumerate(values)
             ]
         )
-
-    def effect(self, function, arrays):
-        self.emit(Effect(function), [self.var(array) for array in arrays], [])
 
     def check(self, function):
         self.checks.append((function, function()))

@@ -1,15 +1,16 @@
-"""What a function changes beside Tensors while it is traced: objects, variables and random numbers, and back again."""
+"""How things are before a function runs, to see what it changed and to undo that: objects, variables, Tensors, draws."""
 
 from __future__ import annotations
 
 import random
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from ... import init
+from ...graph import Tensor
 
 _NOTHING = object()
 
@@ -77,6 +78,23 @@ def _is_other(before, now, may_stay) -> bool:
     return now is not before and not (before is None and now is not _NOTHING and may_stay(now))
 
 
+class Held:
+    """What Tensors held before: their nodes and their gradients."""
+
+    def __init__(self, tensors: Iterable[Tensor]):
+        self._before = [(tensor, tensor.node, tensor.grad) for tensor in tensors]
+
+    def changed(self) -> Tensor | None:
+        """One that holds something else now."""
+        found = (tensor for tensor, node, grad in self._before if tensor.node is not node or tensor.grad is not grad)
+        return next(found, None)
+
+    def restore(self) -> None:
+        """Put everything back."""
+        for tensor, node, grad in self._before:
+            tensor.node, tensor.grad = node, grad
+
+
 class Draws:
     """The states of all random generators: NumPy's global one, needle's, Python's, and `private` ones of NumPy's and
     Python's that the function reaches."""
@@ -99,7 +117,11 @@ class Draws:
 
     def are_all_known(self) -> bool:
         """Whether nothing was drawn from any generator, but for what is known."""
-        return self.are_known() and str(self._others) == str(self._states())
+        return self.are_known() and not self.are_others_used()
+
+    def are_others_used(self) -> bool:
+        """Whether something was drawn from Python's generator or a private one."""
+        return str(self._others) != str(self._states())
 
     def restore(self) -> None:
         """Put all generators back."""
