@@ -63,7 +63,7 @@ class Reorder(TakeAlongAxis):
     def compute(self, a, order):
         if a.ndim == 1:
             if not self.inverse:
-                return np.take(a, order)
+                return a.take(order, mode="wrap")  # which looks at no index whether there is such an element
             out = np.empty_like(a)
             out[order] = a
             return out
