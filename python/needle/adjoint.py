@@ -11,7 +11,7 @@ adjoints that *grow* their graph, by walking again with recording on, when somet
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from operator import attrgetter
 from sys import getrefcount
@@ -27,6 +27,7 @@ from .graph import (
     ValueUnknown,
     announce,
     as_tuple,
+    constant,
     enable_grad,
     handle,
     is_recording,
@@ -142,12 +143,12 @@ def adjoints(
             lanes = of_tuple(lanes, adjoint, node.data)
             if lanes is not None and getattr(op, "lanes", None) == "inner":
                 adjoint = _complete(adjoint, node)
-        asked = node in found or node in receive
+        asked = node in found or (receive and node in receive)
         if type(adjoint) is list and (asked or not only_numbers or op.array_gradient is None):
             adjoint = _complete(adjoint, node)
         if asked:
             before = adjoint
-            if node in receive:
+            if receive and node in receive:
                 adjoint = receive[node](adjoint)
             if node in found:
                 found[node] = adjoint
@@ -228,14 +229,12 @@ def _constant(node: Node) -> Tensor:
     """A Tensor of the node's value with no history: on a new node, unless this one has none."""
     if type(node) is Node:  # written out, since every rule asks for some
         if not node.requires_grad and node.op is None:
-            made = node
-        else:
-            made = _new(Node)
-            made.op, made.inputs, made.data, made.requires_grad, made._handle = None, (), node.data, False, None
-        if type(made.data) is not tuple:
-            tensor = _new(Tensor)
-            tensor.node, tensor.grad = made, None
-            return tensor
+            if type(node.data) is not tuple:
+                tensor = _new(Tensor)
+                tensor.node, tensor.grad = node, None
+                return tensor
+        elif type(node.data) is not tuple:
+            return constant(node.data)
     return new_handle(node.constant())
 
 
@@ -245,22 +244,19 @@ def _primal_of(node: Node, needed: set[Node] | None, record: bool) -> Primal:
     return primal
 
 
-def _by_arrays(op: Op, adjoint: Tensor | list, node: Node, needed: set[Node] | None) -> list[Tensor | None]:
+def _by_arrays(op: Op, adjoint: Tensor | list, node: Node, needed: set[Node] | None) -> Sequence[Tensor | None]:
     """The partial adjoints by the op's rule for arrays.  Of several outputs the adjoint is a list, None for zero."""
     inputs = node.inputs
     if len(inputs) == 1 and type(adjoint) is not list:  # most are, and short
         array = op.array_gradient(adjoint.node.data, node.data, (inputs[0].data,), (True,))[0]
-        return [new_handle(Node(None, (), plain_array(array), False))]
+        return (constant(array if type(array) is np.ndarray else plain_array(array)),)
     needs = tuple([source.requires_grad if needed is None else source in needed for source in inputs])
     if type(adjoint) is list:
         out_grad = tuple([None if item is None else item.node.data for item in adjoint])
     else:
         out_grad = adjoint.node.data
     found = op.array_gradient(out_grad, node.data, [source.data for source in inputs], needs)
-    return [
-        new_handle(Node(None, (), plain_array(array), False)) if need and array is not None else None
-        for array, need in zip(found, needs)
-    ]
+    return [constant(plain_array(array)) if need and array is not None else None for array, need in zip(found, needs)]
 
 
 def _checked(partial, op, source: Node):
@@ -471,10 +467,13 @@ class Pullback:
             with recording():
                 adjoints(self.order, seeds, {}, True, self.needed, lanes, found)
             return [among(found, lanes, node) for node in self.inputs]
-        constants = {node: _constant(seed.node) for node, seed in seeds.items()}
-        adjoints(self.order, constants, {}, False, self.needed, lanes, found)
         if not keep_graph:
+            adjoints(self.order, seeds, _NOBODY, False, self.needed, lanes, found)
+            if not lanes:
+                return [found[node] for node in self.inputs]
             return [among(found, lanes, node) for node in self.inputs]
+        constants = {node: _constant(seed.node) for node, seed in seeds.items()}
+        adjoints(self.order, constants, _NOBODY, False, self.needed, lanes, found)
 
         def walk_again(receive):
             adjoints(self.order, seeds, receive, True, self.needed, lanes)
@@ -611,7 +610,7 @@ def seed_of(output: Tensor, out_grad, name: str = "backward") -> Tensor:
     if out_grad is None:
         ones = np.empty_like(data)  # numpy.ones_like takes three times as long
         ones.fill(1)
-        return new_handle(Node(None, (), ones, False))
+        return constant(ones)
     if not isinstance(out_grad, Tensor):
         array = np.array(out_grad)
         if array.dtype.kind not in "biufc":

@@ -29,11 +29,23 @@ from .op import (
 )
 from .order import topological_order
 from .tracing import Trace, Unrecorded, traced_by, tracing
-from .values import Node, Tensor, TensorTuple, Value, WeakNode, handle, leaf, linked_handle, new_handle, plain_array
+from .values import (
+    Node,
+    Tensor,
+    TensorTuple,
+    Value,
+    WeakNode,
+    constant,
+    handle,
+    leaf,
+    linked_handle,
+    new_handle,
+    plain_array,
+)
 
 __all__ = [
-    "Box", "Frame", "Moves", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace",
-    "Unrecorded", "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "dispatching",
+    "Box", "Frame", "Moves", "Node", "Op", "Tensor", "TensorOp", "TensorTuple", "TensorTupleOp", "Trace", "Unrecorded",
+    "Value", "ValueUnknown", "WeakNode", "announce", "as_tuple", "call", "carrying", "constant", "dispatching",
     "enable_grad", "explain", "frame", "handle", "innermost", "is_carrying", "is_followed", "is_recording",
     "is_special", "is_transforming", "is_watched", "lazy_mode", "leaf", "linked_handle", "move", "new_handle",
     "no_grad", "observing", "plain_array", "put_back", "require_unfollowed", "set_lazy_mode", "special", "standing",

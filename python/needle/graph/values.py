@@ -358,6 +358,18 @@ def new_handle(node: Node):
     return new
 
 
+def constant(array) -> Tensor:
+    """A Tensor on a raw array, which it shares: a constant that no graph need find again."""
+    tensor = _new(Tensor)  # written out, since rules and walks make many
+    tensor.grad = None
+    tensor.node = node = _new(Node)
+    node.op = node._handle = None
+    node.inputs = ()
+    node.data = array
+    node.requires_grad = False
+    return tensor
+
+
 def linked_handle(node: Node):
     """A new Tensor (or TensorTuple) on `node`, to which the node keeps a weak link."""
     new = new_handle(node)

@@ -6,7 +6,7 @@ dtype of its Tensor within its kind, as Python numbers do in NumPy.
 
 import numpy as np
 
-from ..graph import Node, Tensor, new_handle
+from ..graph import Tensor, constant
 from . import series
 from .kinds import BroadcastTo, Elementwise, Linear, Multilinear
 from .steps import _named, weak_number
@@ -229,7 +229,7 @@ def operand(value, like: Tensor) -> Tensor:
         number, dtype = value if type(value) in (float, int) else weak_number(value), like.node.data.dtype
         if dtype.kind not in "fc" or type(number) is complex:
             dtype = np.result_type(dtype, number)
-        return new_handle(Node(None, (), np.array(number, dtype), False))
+        return constant(np.array(number, dtype))
     return value
 
 

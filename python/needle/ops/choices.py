@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from ..graph import Node, Tensor, leaf, new_handle
+from ..graph import Tensor, constant, leaf
 from . import series
 from .arithmetic import operand
 from .kinds import Broadcasting, Elementwise, PiecewiseConstant
@@ -183,7 +183,7 @@ _EQUAL = Step(np.equal)
 
 def zero_like(a: Tensor) -> Tensor:
     """0 in the dtype of a."""
-    return new_handle(Node(None, (), np.zeros((), a.node.data.dtype), False))
+    return constant(np.zeros((), a.node.data.dtype))
 
 
 def maximum(a: Tensor, b) -> Tensor:

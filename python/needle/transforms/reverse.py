@@ -10,7 +10,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from ..adjoint import Pullback, follow, recording, retire
-from ..graph import Node, Tensor, is_special, linked_handle, new_handle, transforming
+from ..graph import Node, Tensor, constant, is_special, linked_handle, new_handle, transforming
 from ..ops.arithmetic import conjugate
 from .trees import Arguments, Tree, hand_back, of_kind, tensor_of
 
@@ -148,16 +148,17 @@ def _gradient_at(x: np.ndarray, fun: Callable, name: str):
     finally:
         _nested.reset(token)
         retire((node,))
-    tree = Tree(out)
-    tensors = [tensor_of(value, f"what the function given to {name} returns") for value in tree.leaves]
-    _require_number(tree, tensors, name)
-    pullback = Pullback([tensors[0].node], [node])
-    (adjoint,) = pullback([_one(tensors[0])], grow=not _nested.get())
+    if type(out) is not Tensor or out.node.data.dtype.kind != "f" or out.node.data.shape:  # wrong, or to be converted
+        tree = Tree(out)
+        tensors = [tensor_of(value, f"what the function given to {name} returns") for value in tree.leaves]
+        _require_number(tree, tensors, name)
+        (out,) = tensors
+    (adjoint,) = Pullback([out.node], [node])([_one(out)], grow=not _nested.get())
     return np.zeros_like(x) if adjoint is None else of_kind(adjoint, x)
 
 
 def _one(like: Tensor) -> Tensor:
-    return new_handle(Node(None, (), np.array(1, like.node.data.dtype), False))
+    return constant(np.array(1, like.node.data.dtype))
 
 
 _INSTEAD = {"hvp": "hessian", "sparse_hessian": "hessian"}
