@@ -253,7 +253,8 @@ def test_sums_are_as_accurate_as_pairwise_ones(dtype):
             (found,) = carried_out(fused(lambda x, axis=axis: x.sum(axis), x.reshape(shape)), [x.reshape(shape)])
             exact = x.reshape(shape).sum(axis, dtype="longdouble")
             by_numpy = np.max(np.abs(x.reshape(shape).sum(axis) - exact) / exact)
-            assert np.max(np.abs(found - exact) / exact) <= max(4 * np.finfo(dtype).eps, by_numpy)
+            # Down a column NumPy adds one by one, too: which of the two is nearer is luck
+            assert np.max(np.abs(found - exact) / exact) <= max(4 * np.finfo(dtype).eps, 1.25 * by_numpy)
 
 
 @pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])

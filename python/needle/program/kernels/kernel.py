@@ -8,13 +8,16 @@ import numpy as np
 
 from .. import pool
 from ..ir import Program
+from .calling import HEADER
 from .elements import cost_of
-from .library import bound, library
+from .library import LINE, bound, library
 from .loops import Kernel, kernel
 from .schedule import Schedule
+from .team import is_possible, team
 
 LONG = 10e-6  # seconds above which a kernel lets other threads of Python's run
-WORTH_THREADS = 100e-6  # seconds below which the threads' own time is not won back
+WORTH_TEAM = 6e-6  # seconds below which handing half of it to a team is not won back
+WORTH_THREADS = 100e-6  # the same for threads of Python's
 _ADDITION, _BYTE = 0.015e-9, 0.03e-9  # seconds, for one of many elements
 
 
@@ -45,19 +48,28 @@ class CompiledKernel:
         self.kernel: Kernel = kernel(schedule, self.shared, unknown)
         self.key = self.kernel.text, *self.kernel.sizes  # two with the same compute the same
         length = self.kernel.length
-        parts = min(pool.WORKERS, length // 2)
-        if parts < 2 or self.seconds < WORTH_THREADS:
+        together = is_possible()
+        least = WORTH_TEAM if together else WORTH_THREADS
+        parts = min(pool.WORKERS, length // 2, int(2 * self.seconds / least))
+        if parts < 2:
             self.call: Callable[..., bool] = self._part(0, length, 0, 1)
             return
-        self.kernel = kernel(schedule, self.shared, unknown, divided=True)
+        self.kernel = kernel(schedule, self.shared, unknown, divided=True, team=together)
         cuts = [length * i // parts for i in range(parts + 1)]
+        if together:
+            rows = [self._sizes(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
+            rows.append(self._sizes(0, 0, parts, parts))
+            self.call = by_team(self.kernel.text, rows, 8 * self.kernel.slots * (parts + 1))
+            return
         last = self._part(0, 0, parts, parts)
         each = [self._part(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
         self.call = _divided(each, last, self.kernel.slots)
 
-    def _part(self, start: int, stop: int, part: int, parts: int) -> Callable[..., bool]:
-        sizes = [start, stop, part, parts, int(self.seconds > LONG), *self.kernel.sizes]
-        return bound(library().address(self.kernel.text), np.array(sizes, np.int64))
+    def _sizes(self, start: int, stop: int, part: int, parts: int) -> list[int]:
+        return [start, stop, part, parts, int(self.seconds > LONG), *self.kernel.sizes]
+
+    def _part(self, *part: int) -> Callable[..., bool]:
+        return bound(library().address(self.kernel.text), np.array(self._sizes(*part), np.int64))
 
     def arranged(self, *arrays: np.ndarray) -> None:
         """The call for arrays in any order in memory."""
@@ -69,6 +81,22 @@ class CompiledKernel:
             made = straight[self.shared.get(i, n + i)]
             if made is not result:
                 result[...] = made
+
+
+def by_team(text: str, rows: list[list[int]], nbytes: int, around: tuple[int, int] = (0, 0)) -> Callable[..., bool]:
+    """The call of a kernel that a team does.
+
+    Args:
+        rows: the sizes for each part, and for the call that combines them.
+        nbytes: of the memory that the parts work in.
+        around: the addresses of functions to be called before and after.
+    """
+    helpers = team()
+    table = np.zeros((len(rows) + 1, max(HEADER, len(rows[0]))), np.int64)
+    table[0, :HEADER] = [helpers.memory, helpers.run, len(rows) - 1, table.strides[0], nbytes + LINE, *around]
+    for i, row in enumerate(rows):
+        table[i + 1, : len(row)] = row
+    return bound(library().address(text), table)
 
 
 def _divided(parts: list[Callable[..., bool]], last: Callable[..., bool], slots: int) -> Callable[..., bool]:

@@ -22,6 +22,9 @@ DATA = object.__basicsize__  # where the address of its memory lies in an array 
 STRIDES, FLAGS = 24, 48  # where that of its strides lies behind it, and where its flags do
 STRAIGHT, ALIGNED = 0x001, 0x100  # flags: it lies in C order; its elements lie where numbers of their size should
 SIZES = 5  # numbers ahead of the extents: start, stop, part, parts to combine, whether to release the GIL
+LINE = 64  # bytes of a line of the cache, at whose beginning vectors should lie
+PYTHON = "PyEval_SaveThread PyEval_RestoreThread PyMem_RawMalloc PyMem_RawFree Py_IncRef Py_DecRef".split()
+PYTHON += ["PyObject_CallNoArgs", "PyErr_Clear"]
 MISSING = "the numba backend needs llvmlite, which Numba brings: pip install needle-autodiff[jit]"
 
 
@@ -51,7 +54,7 @@ class Library:
         target = llvm.Target.from_default_triple()
         self.machine = target.create_target_machine(cpu=self.cpu, features=self.features, opt=3, jit=True)
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self.machine)
-        for name in ("PyEval_SaveThread", "PyEval_RestoreThread", "PyMem_RawMalloc", "PyMem_RawFree", "Py_IncRef"):
+        for name in PYTHON:
             llvm.add_symbol(name, ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value)
         llvm.add_symbol("_Py_TrueStruct", id(True))
         llvm.add_symbol("_Py_FalseStruct", id(False))

@@ -20,10 +20,11 @@ from ..space import base_of, is_number, long_axes, number_of
 from .calling import entry
 from .code import Code, Module, Value, select
 from .elements import cast, element, stored_type, type_of
-from .library import SIZES
+from .library import LINE, SIZES
 from .schedule import Schedule, contiguous
 
 ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
+APART = 16  # numbers between those of two threads, which must not share a line of the cache
 BLOCK = 2048  # elements of a float64 sum between two careful additions
 
 
@@ -44,7 +45,13 @@ class Kernel:
     slots: int
 
 
-def kernel(schedule: Schedule, shared: dict[int, int], unknown: Iterable[int] = (), divided: bool = False) -> Kernel:
+def kernel(
+    schedule: Schedule,
+    shared: dict[int, int],
+    unknown: Iterable[int] = (),
+    divided: bool = False,
+    team: bool = False,
+) -> Kernel:
     """The code for a schedule.
 
     Args:
@@ -53,13 +60,14 @@ def kernel(schedule: Schedule, shared: dict[int, int], unknown: Iterable[int] = 
             gives False and has done nothing.
         divided: whether several threads do it.  Then, if anything is reduced over rows, one more argument is an array
             of `slots` numbers for each part and for the last call, which combines them.
+        team: whether a team does it.  Then @NAME is bound to a table (see calling.py) and sees to that argument.
     """
-    return _Writer(schedule, shared, frozenset(unknown), divided and bool(schedule.terminal)).written()
+    return _Writer(schedule, shared, frozenset(unknown), divided and bool(schedule.terminal), team).written()
 
 
 class _Writer:
-    def __init__(self, schedule: Schedule, shared: dict[int, int], unknown: frozenset[int], divided: bool):
-        self.schedule, self.unknown, self.divided = schedule, unknown, divided
+    def __init__(self, schedule: Schedule, shared: dict[int, int], unknown: frozenset[int], divided: bool, team: bool):
+        self.schedule, self.unknown, self.divided, self.team = schedule, unknown, divided, team
         self.module = Module()
         self.code = Code(self.module)
         body, space = schedule.body, schedule.space
@@ -111,12 +119,16 @@ class _Writer:
         return self.known[number]
 
     def _allocated(self, nbytes: int) -> str:
-        length = self._number(nbytes)
+        length = self._number(nbytes + LINE)
         self.module.declare("declare noalias ptr @PyMem_RawMalloc(i64)")
         self.module.declare("declare void @PyMem_RawFree(ptr)")
-        pointer = self.code.at_beginning("ptr", f"call ptr @PyMem_RawMalloc(i64 {length.name})").name
+        beginning = self.code.at_beginning
+        pointer = beginning("ptr", f"call ptr @PyMem_RawMalloc(i64 {length.name})").name
         self.memory.append(pointer)
-        return pointer
+        address = beginning("i64", f"ptrtoint ptr {pointer} to i64")
+        back = beginning("i64", f"sub i64 0, {address.name}")
+        skipped = beginning("i64", f"and i64 {back.name}, {LINE - 1}")
+        return beginning("ptr", f"getelementptr i8, ptr {pointer}, i64 {skipped.name}").name
 
     def _address(self, pointer: str, type: str, steps: list[int]) -> str:
         """Where the element is, for the loops that are open."""
@@ -383,6 +395,7 @@ class _Writer:
             self.slots += self._count(step)
         if self.slots:
             if self.divided:
+                self.slots = (self.slots // APART + 2) * APART
                 offset = self.part * self._number(self.slots)
                 self.own = code.address("i64", f"%p{self.arguments}", offset)
             else:
@@ -467,5 +480,7 @@ class _Writer:
         lines = [f"define internal void @loops({parameters}, ptr noalias nocapture readonly %sizes) {ATTRIBUTES} {{"]
         lines += ["start:", *self.code.header, "  br label %entry", "entry:", *self.code.lines, "  ret void", "}"]
         self.module.functions["@loops"] = "\n".join(lines)
-        self.module.functions["@NAME"] = entry(self.module, count, {i: self._looked_at(i) for i in self.unknown})
+        unknown = {i: self._looked_at(i) for i in self.unknown}
+        arrays = self.arguments if self.team else count
+        self.module.functions["@NAME"] = entry(self.module, arrays, unknown, self.team, self.team and self.divided)
         return self.module.text()
