@@ -29,7 +29,7 @@ from .functions import (
     Where,
 )
 from .ir import Instruction, Var
-from .kernels import Native
+from .kernels import Native, Product
 from .plan import ALIGNMENT, GROUPS, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
 from .spelling import Names, identifier, key_text, kind, title
 
@@ -139,6 +139,11 @@ class Emitter(Names):
             start = [] if into else [f"{name} = {self._empty()}({var.shape}, {self._dtype(var.dtype)})"]
             lines = [*start, *self._of_bits(instruction, into or name)]
             return lines if into in ("", name) else [*lines, f"{name} = {into}{shape}"]
+        if isinstance(function, Product) and var not in plan.targets:
+            call = self._product(instruction, [*inputs, into or name])
+            if call:
+                start = [] if into else [f"{name} = {self._empty()}({var.shape}, {self._dtype(var.dtype)}){shape}"]
+                return [*start, call, *([f"{name} = {into}{shape}"] if into not in ("", name) else [])]
         if isinstance(function, Assign) and not into:
             if var in plan.onto:
                 return [f"{inputs[0]}[{key_text(function.key_)}] = {inputs[1]}", f"{name} = {inputs[0]}"]
@@ -368,6 +373,24 @@ class Emitter(Names):
         if not unknown:
             return call
         return f"{call} or {name}_any({', '.join(arrays)})"
+
+    def _product(self, instruction: Instruction, arrays: list[str]) -> str:
+        """The call of a compiled product, or "" if NumPy has to do it."""
+        found = [self._strides(var) for var in instruction.inputs]
+        unknown = [i for i, steps in enumerate(found) if steps is None]
+        strides = [_supposed(var).strides if steps is None else steps for var, steps in zip(instruction.inputs, found)]
+        var = instruction.output
+        if self.plan.strides.get(var, contiguous := np.empty(var.shape, var.dtype).strides) != contiguous:
+            return ""
+        product = instruction.function.compiled(instruction, strides, unknown)
+        if product is None:
+            return ""
+        name = self._kernels.get(product.key)
+        if name is None:
+            name = self._kernels[product.key] = self._unused("product")
+            self.names[name] = product.call
+        call = f"{name}({', '.join(arrays)})"
+        return f"{call} or {self.constant(np.matmul, 'matmul')}({', '.join(arrays)})" if unknown else call
 
     def _strides(self, var: Var) -> tuple[int, ...] | None:
         """How an array lies, in bytes; None if only the call shows it."""

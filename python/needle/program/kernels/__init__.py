@@ -4,3 +4,4 @@ from .elements import can_compile
 from .kernel import CompiledKernel, overwritable
 from .library import Unavailable, is_installed, library
 from .native import Native, in_kernels
+from .products import Product

@@ -12,8 +12,8 @@ from .library import ALIGNED, DATA, FLAGS, LINE, SIZES, STRAIGHT, STRIDES
 from .team import STARTER, WORKERS
 
 # The row for the team: its memory, the function that runs a job, how many parts there are, the bytes of a row, those of
-# the memory that the parts work in, and two functions of nothing, or 0, to be called before the job and after it
-MEMORY, RUN, PARTS, ROW, ROOM, BEFORE, AFTER, HEADER = range(8)
+# the memory that the parts work in, and two functions, or 0, to be called before the job and after it, with what
+MEMORY, RUN, PARTS, ROW, ROOM, BEFORE, AFTER, GIVEN, HEADER = range(9)
 
 
 def entry(
@@ -169,16 +169,17 @@ def _write_team(module: Module, count: int, room: bool) -> None:
         *_from_table("parts", PARTS),
         *_from_table("before", BEFORE, "ptr"),
         *_from_table("after", AFTER, "ptr"),
+        *_from_table("given", GIVEN, "ptr"),
         "  %around = icmp ne ptr %before, null",
         "  br i1 %around, label %first, label %do",
         "first:",
-        "  call void %before()",
+        "  call void %before(ptr %given)",
         "  br label %do",
         "do:",
         "  call void %run(ptr %memory, ptr @part, ptr %argument, i64 %parts)",
         "  br i1 %around, label %last, label %done",
         "last:",
-        "  call void %after()",
+        "  call void %after(ptr %given)",
         "  br label %done",
         "done:",
     ]

@@ -59,7 +59,7 @@ class CompiledKernel:
         if together:
             rows = [self._sizes(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
             rows.append(self._sizes(0, 0, parts, parts))
-            self.call = by_team(self.kernel.text, rows, 8 * self.kernel.slots * (parts + 1))
+            self.call = by_team(self.kernel.text, rows, parts, 8 * self.kernel.slots * (parts + 1))
             return
         last = self._part(0, 0, parts, parts)
         each = [self._part(cuts[i], cuts[i + 1], i, 0) for i in range(parts)]
@@ -83,17 +83,19 @@ class CompiledKernel:
                 result[...] = made
 
 
-def by_team(text: str, rows: list[list[int]], nbytes: int, around: tuple[int, int] = (0, 0)) -> Callable[..., bool]:
+def by_team(
+    text: str, rows: list[list[int]], parts: int, nbytes: int, around: tuple[int, int, int] = (0, 0, 0)
+) -> Callable[..., bool]:
     """The call of a kernel that a team does.
 
     Args:
         rows: the sizes for each part, and for the call that combines them.
         nbytes: of the memory that the parts work in.
-        around: the addresses of functions to be called before and after.
+        around: the addresses of functions to be called before and after, and of what they are given.
     """
     helpers = team()
     table = np.zeros((len(rows) + 1, max(HEADER, len(rows[0]))), np.int64)
-    table[0, :HEADER] = [helpers.memory, helpers.run, len(rows) - 1, table.strides[0], nbytes + LINE, *around]
+    table[0, :HEADER] = [helpers.memory, helpers.run, parts, table.strides[0], nbytes + LINE, *around]
     for i, row in enumerate(rows):
         table[i + 1, : len(row)] = row
     return bound(library().address(text), table)

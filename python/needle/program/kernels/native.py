@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ..functions import Function, Fused, Reduce
+from ..functions import Function, Fused, Matmul, Reduce
 from ..fuse import can_fuse, fuse
 from ..ir import Program, Var, interpret
 from .elements import can_compile
 from .kernel import CompiledKernel, overwritable
+from .products import Product
 from .schedule import Schedule
 
 
@@ -63,9 +64,11 @@ def _spelled(function: Function) -> str:
 
 
 def in_kernels(program: Program) -> Program:
-    """The program, fused, with its groups as `Native`.  The program itself is used up."""
+    """The program, fused, with its groups as `Native` and its products as `Product`.  The program itself is used up."""
     fused = fuse(program, lambda step: can_fuse(step) and can_compile(step), alone=True)
     for step in fused:
         if isinstance(step.function, Fused):
             step.function = Native(step.function.body)
+        elif type(step.function) is Matmul and all(var.ndim == 2 for var in step.inputs):
+            step.function = Product()
     return fused
