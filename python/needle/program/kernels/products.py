@@ -24,7 +24,7 @@ from .kernel import by_team
 from .library import SIZES, bound, library
 from .team import is_possible
 
-LEAST = 1 << 17  # multiplications of a part, below which handing it over is not won back
+LEAST = 1 << 19  # multiplications of a part, below which handing it over is not won back
 MOST = 1 << 28  # multiplications above which OpenBLAS, which packs its operands once, shares as well
 LONG = 1 << 20  # multiplications above which other threads of Python's run meanwhile
 ROW, COLUMN, STRAIGHT, TRANSPOSED = 101, 102, 111, 112  # CBLAS's names of orders
