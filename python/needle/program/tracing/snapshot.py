@@ -1,4 +1,4 @@
-"""How things are before a function runs, to see what it changed and to undo that: objects, variables, Tensors, draws."""
+"""How things are before a function runs, to see what it changed and undo that: objects, variables, Tensors, draws."""
 
 from __future__ import annotations
 
