@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ..functions import Function, Fused, Matmul, Reduce
+from ..functions import Fused, Matmul
 from ..fuse import can_fuse, fuse
-from ..ir import Program, Var, interpret
+from ..ir import Function, Program, interpret
+from ..listing import listing
 from .elements import can_compile
 from .kernel import CompiledKernel, overwritable
 from .products import Product
@@ -45,22 +46,7 @@ class Native(Function):
 
     def listing(self, name: str) -> str:
         """What the kernel computes, as a person reads it."""
-        names: dict[Var, str] = {var: f"x{i}" for i, var in enumerate(self.body.inputs)}
-        kinds = ", ".join(f"{names[var]}: {var.dtype}{list(var.shape)}" for var in self.body.inputs)
-        lines = [f"# kernel {name}({kinds})"]
-        for step in self.body:
-            names[step.output] = f"t{len(names) - len(self.body.inputs)}"
-            operands = [names[var] if var in names else repr(getattr(var, "scalar", var)) for var in step.inputs]
-            lines.append(f"#     {names[step.output]} = {_spelled(step.function)}({', '.join(operands)})")
-        lines.append(f"#     return {', '.join(names[var] for var in self.body.outputs)}")
-        return "\n".join(lines) + "\n"
-
-
-def _spelled(function: Function) -> str:
-    ufunc = getattr(function, "ufunc", None)
-    if isinstance(function, Reduce):
-        return f"{function.ufunc.__name__}.reduce[{', '.join(map(str, function.axis))}]"
-    return type(function).__name__.lower() if ufunc is None else ufunc.__name__
+        return f"# kernel {name}\n{listing(self.body, '#     ')}\n"
 
 
 def in_kernels(program: Program) -> Program:
