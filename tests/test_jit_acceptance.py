@@ -41,3 +41,63 @@ def test_gradients_that_are_overwritten_may_be_there_or_not(is_compiled):
     losses.append(step(constant(np.ones((2, 3))), constant(np.ones((2, 1)))).item())
     assert losses == sorted(losses, reverse=True)
     assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Mistakes in the call of jit, and in what a function takes and gives
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"backend": "gpu"}, ValueError, "backend of jit must be one of 'auto', 'numpy', 'numba', got 'gpu'"),
+        ({"backend": None}, ValueError, "got None"),
+        ({"check": "no"}, TypeError, "check of jit must be True or False, got 'no'"),
+        ({"wait": 1}, TypeError, "wait of jit must be True or False, got 1"),
+        ({"static_argnums": 1.0}, TypeError, "static_argnums of jit must be one argument or a tuple of them"),
+        ({"static_argnums": None}, TypeError, r"\(\) for none, got None"),
+        ({"static_argnames": 1}, TypeError, "static_argnames of jit must be one argument or a tuple of them"),
+    ],
+)
+def test_wrong_options(options, error, said):
+    with pytest.raises(error, match=said):
+        jit(lambda x: x, **options)
+
+
+def test_a_static_tensor_is_refused():
+    with pytest.raises(TypeError, match="argument 1 is static, and a Tensor"):
+        compiled(lambda x, y: x * y, static_argnums=1)(np.ones(2), constant(np.ones(2)))
+
+
+def doubled(x):
+    yield x * 2
+
+
+async def awaited(x):
+    return x * 2
+
+
+@pytest.mark.parametrize(("fun", "kind"), [(doubled, "doubled, a generator"), (awaited, "awaited, an async function")])
+def test_functions_that_compute_later_are_refused(fun, kind):
+    with pytest.raises(TypeError, match=f"jit cannot compile {kind}"):
+        jit(fun)
+
+
+@pytest.mark.parametrize("fun", [lambda x: (x * i for i in range(3)), lambda x: map(abs, x), iter])
+def test_results_that_are_computed_later_are_refused(fun):
+    with pytest.raises(TypeError, match="returned a .*, which computes only outside of the jitted function"):
+        compiled(fun)(np.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (np.matrix([[1.0]]), "is a matrix"),
+        (np.ma.array([1.0, 2.0], mask=[False, True]), "is a MaskedArray"),
+        (2**70, "is 1180591620717411303424, too large"),
+        (np.array([1, "a"], dtype=object), "must hold numbers, got dtype object"),
+    ],
+)
+def test_arguments_that_no_program_can_stand_for(value, said):
+    with pytest.raises(TypeError, match=f"argument 0 of a jitted function {said}"):
+        compiled(lambda x: x)(value)

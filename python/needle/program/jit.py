@@ -8,9 +8,11 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from ..graph import is_special, is_watched, lazy_mode, tracing
 from .checking import checked
-from .compile import compile_program
+from .compile import BACKENDS, compile_program
 from .entry import MISS, Entry
 from .linked import Here, Linked, Spent, link, pull
 from .report import Report, arrays_of, report
@@ -218,11 +220,37 @@ def jit(
         return functools.partial(
             jit, static_argnums=static_argnums, static_argnames=static_argnames, backend=backend, check=check, wait=wait
         )
+    _require_function(fun)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend of jit must be one of {', '.join(map(repr, BACKENDS))}, got {backend!r}")
+    for name, value in (("check", check), ("wait", wait)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"{name} of jit must be True or False, got {value!r}")
+    argnums = (static_argnums,) if isinstance(static_argnums, int) else _several("static_argnums", static_argnums)
+    argnames = (static_argnames,) if isinstance(static_argnames, str) else _several("static_argnames", static_argnames)
+    return JitFunction(fun, argnums, argnames, backend, bool(check), bool(wait))
+
+
+def _require_function(fun) -> None:
+    """Refuse what is no function, and what returns before it has computed anything."""
     if not callable(fun):
         raise TypeError(f"jit takes a function, got {type(fun).__name__}")
-    argnums = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
-    argnames = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
-    return JitFunction(fun, argnums, argnames, backend, check, wait)
+    for kind, is_kind in (
+        ("a generator function", inspect.isgeneratorfunction),
+        ("an async function", inspect.iscoroutinefunction),
+        ("an async generator function", inspect.isasyncgenfunction),
+    ):
+        if is_kind(fun):
+            raise TypeError(
+                f"jit cannot compile {_name_of(fun)}, {kind}: it computes only when something outside goes on with it; "
+                "compile a function that it calls, or return a list"
+            )
+
+
+def _several(name: str, value) -> tuple:
+    if not isinstance(value, Iterable):
+        raise TypeError(f"{name} of jit must be one argument or a tuple of them, () for none, got {value!r}")
+    return tuple(value)
 
 
 def _name_of(fun: Callable) -> str:

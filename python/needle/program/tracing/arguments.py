@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+import numpy as np
+
 
 class Unseen:
     """An argument of a jitted function into which no trace looks: whoever passes it answers for it."""
@@ -21,6 +23,20 @@ def parameters_of(fun: Callable) -> list[str]:
         return []
     by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [parameter.name for parameter in parameters if parameter.kind in by_place]
+
+
+def require_numeric(value, called: str) -> None:
+    """Refuse what the arrays of a program cannot stand for."""
+    dtype = value.dtype if isinstance(value, (np.ndarray, np.generic)) else np.asarray(value).dtype
+    if isinstance(value, int) and dtype.kind not in "iu":
+        raise TypeError(f"{called} of a jitted function is {value}, too large for int64; pass it as a float")
+    if dtype.kind not in "biufc":
+        raise TypeError(f"{called} of a jitted function must hold numbers, got dtype {dtype}")
+    if isinstance(value, (np.matrix, np.ma.MaskedArray)):
+        raise TypeError(
+            f"{called} of a jitted function is a {type(value).__name__}, whose rules a program does not follow; "
+            "pass plain arrays, np.asarray(matrix), and of a masked array data and mask"
+        )
 
 
 def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):

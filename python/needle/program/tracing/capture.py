@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
                 inner_args, inner_kwargs = rebuilt(args, numbers), rebuilt(kwargs, numbers)
                 tree = whole_modules(Tree(fun(*inner_args, **inner_kwargs)), roots.tensors)
                 del inner_args, inner_kwargs
+            _require_values(fun, tree.leaves)
             outputs: list[Var] = []
             results = [_result(session, value, roots, outputs) for value in tree.leaves]
             tree.forget(roots.tensors)
@@ -195,6 +197,16 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         tensors_came=any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
     )
     return capture, hidden
+
+
+def _require_values(fun: Callable, leaves: list) -> None:
+    """Refuse results that compute only when something outside goes on with them."""
+    for value in leaves:
+        if hasattr(type(value), "__next__") or inspect.isawaitable(value):
+            raise TypeError(
+                f"{named(fun)} returned a {type(value).__name__}, which computes only outside of the jitted function; "
+                "return a list, list(...), or an array"
+            )
 
 
 def _leave_out_gradients(program: Program, sources: list[Source]) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from ...graph import Tensor, TensorTuple
 from ...init import Generator
-from .arguments import Unseen, named, parameters_of, spelled
+from .arguments import Unseen, named, parameters_of, require_numeric, spelled
 from .guards import MISSING, Guards
 from .mentions import globals_in, is_foreign, is_ours, names_in
 from .snapshot import Snapshot
@@ -104,8 +104,7 @@ class Roots:
             self._tensor(value, local, called)
         elif kind in (float, int, complex) or isinstance(value, (np.ndarray, np.generic)):
             local = guards.local(at)
-            if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "biufc":
-                raise TypeError(f"{called} of a jitted function must hold numbers, got dtype {value.dtype}")
+            require_numeric(value, called)
             if isinstance(value, np.ndarray):
                 guards.array(value, local, called)
             else:
@@ -151,6 +150,8 @@ class Roots:
         self._paths[id(value)] = path
 
     def _static(self, value, at: str, path: tuple) -> None:
+        if isinstance(value, Tensor):
+            raise TypeError(f"{spelled(path)} is static, and a Tensor is compared with nothing: it is always an input")
         try:
             hash(value)
         except TypeError:
