@@ -101,3 +101,20 @@ def test_results_that_are_computed_later_are_refused(fun):
 def test_arguments_that_no_program_can_stand_for(value, said):
     with pytest.raises(TypeError, match=f"argument 0 of a jitted function {said}"):
         compiled(lambda x: x)(value)
+
+
+def test_what_numpy_makes_of_a_question_for_a_value_names_the_way_out():
+    with pytest.raises(TypeError) as caught:
+        compiled(lambda x, n: np.zeros(n) + x)(np.ones(3), 3)
+    (note,) = caught.value.__notes__
+    assert "test_jit_acceptance.py" in note and "static_argnums" in note
+
+
+def test_an_index_that_is_asked_for_is_said_once():
+    with pytest.raises(ndl.graph.ValueUnknown, match=r"^the number of a traced value was asked for"):
+        compiled(lambda x, n: x[:n])(np.ones(3), 2)
+
+
+def test_a_mistake_in_an_op_is_explained_once():
+    with pytest.raises(ValueError, match=r"^MatMul on float64\[3\], float64\[4, 4\]: the last axis"):
+        compiled(lambda x: x @ np.ones((4, 4)))(np.ones(3))

@@ -1,6 +1,6 @@
 """The graph that a computation leaves behind: nodes, the handles on them, the ops between them, and their order."""
 
-from .box import Box, Frame, ValueUnknown, frame, innermost
+from .box import Box, Frame, frame, innermost
 from .following import is_followed, is_transforming, require_unfollowed, transforming
 from .moving import Moves, move, put_back, standing, standing_at
 from .op import (
@@ -28,7 +28,7 @@ from .op import (
     substitution,
 )
 from .order import topological_order
-from .tracing import Trace, Unrecorded, traced_by, tracing
+from .tracing import Trace, Unrecorded, ValueUnknown, traced_by, tracing
 from .values import (
     Node,
     Tensor,

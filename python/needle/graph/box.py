@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .following import transforming
+from .tracing import ValueUnknown
 from .values import Node
 
 _levels = itertools.count(1)
@@ -40,10 +41,6 @@ def frame(name: str) -> Iterator[Frame]:
 def innermost() -> int:
     """A level that is further in than every frame so far; frames that are entered later lie above it."""
     return next(_levels)
-
-
-class ValueUnknown(TypeError):
-    """The value of something that has no single one was asked for."""
 
 
 class Box(Node):

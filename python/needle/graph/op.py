@@ -14,7 +14,7 @@ from weakref import ref
 import numpy as np
 
 from .order import topological_order
-from .tracing import tracing
+from .tracing import ValueUnknown, tracing
 from .values import Node, Tensor, TensorTuple, Value, WeakNode, _kind, _new, linked_handle, new_handle, plain_array
 
 _ndarray = np.ndarray
@@ -219,6 +219,8 @@ def _run(op: Op, inputs: tuple):
     try:
         trace = tracing() if _special else None
         data = op.compute(*arrays) if trace is None else trace.compute(op, arrays)
+    except ValueUnknown:  # which names the user's line
+        raise
     except Exception as error:
         raise explain(op, inputs, error) from error
     if isinstance(op, TensorTupleOp):

@@ -49,6 +49,10 @@ class Trace(Protocol):
         """A call for which `function()` gives something else than now is to be traced again."""
 
 
+class ValueUnknown(TypeError):
+    """The value of something that has no single one was asked for."""
+
+
 class Unrecorded(Exception):
     """An op's `compute` raises this under a trace where it is to be one instruction, whatever it does inside."""
 

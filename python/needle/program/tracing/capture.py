@@ -31,7 +31,7 @@ from ..ir import Program, Var
 from . import array_functions, ufuncs  # noqa: F401  (they attach NumPy's protocols to traced arrays)
 from .arguments import named, rebuilt, spelled
 from .gradients import grad_slot, watching_gradients
-from .recording import Traced
+from .recording import Traced, ValueAsked
 from .roots import Roots
 from .session import Change, Numbers, Session, Source, State
 
@@ -156,8 +156,10 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
                     f"{named(fun)} changes {changed}, and a compiled function can only change Tensors, gradients and "
                     "optimizers: keep it in a Tensor (x.data = ...), return it, or do that outside of the function"
                 )
-        except BaseException:
+        except BaseException as error:
             roots.snapshot.restore()
+            if session.question and not isinstance(error, ValueAsked):  # NumPy makes its own of some of our errors
+                error.add_note(f"Before that, {session.question}")
             raise
         finally:
             inside.leave()

@@ -46,6 +46,7 @@ class Recorder:
     """
 
     depth = 0  # how many recorders this one lies within
+    question = ""  # the last one that only values could have answered
 
     def __init__(self, line: Callable[[], str] = lambda: ""):
         self.instructions: list[Instruction] = []
@@ -57,6 +58,11 @@ class Recorder:
         self._constants: dict[int, tuple[Var, Any]] = {}  # by the id of an array, which is kept alive
         self._stand_ins: dict[int, tuple[np.ndarray, Callable[[], Traced]]] = {}
         self._met: dict[int, Traced] = {}  # what took the place of those of these arrays that were met
+
+    @property
+    def root(self) -> Any:
+        """The recorder of the whole trace."""
+        return self
 
     def input(self, value: np.ndarray, name: str) -> Traced:
         """A traced array that each call brings, of the shape and dtype of `value`."""
@@ -123,13 +129,14 @@ class Recorder:
         (var,) = self.emit(function, inputs, [value])
         return Traced(self, var, value)
 
-    def asked(self, what: str, kind: type[ValueAsked] = ValueAsked) -> ValueAsked:
-        """The error for a question that only values can answer."""
-        return kind(
-            f"{what} of a traced value was asked for, in\n  {self.line()}\nUnder jit there is none yet: choose with "
-            "needle.where or needle.cond, make the argument that it follows from static (static_argnums), or return "
-            "it from the jitted function and ask outside"
+    def asked(self, what: str, kind: type[ValueAsked] = ValueAsked, way: str = "") -> ValueAsked:
+        """The error for a question that only values can answer.  `way` is a way out that fits this question best."""
+        self.root.question = question = (
+            f"{what} of a traced value was asked for, in\n  {self.line()}\nUnder jit there is none yet: {way}choose "
+            "with needle.where or needle.cond, make the argument that it follows from static (static_argnums), or "
+            "return it from the jitted function and ask outside"
         )
+        return kind(question)
 
     def call(self, function: Callable, args: tuple, kwargs: dict | None = None, kind: type[Call] = Call):
         """Call any function of arrays, as one instruction of which nothing more is known."""
@@ -224,9 +231,9 @@ class Window:
         return np.ndarray(self.shape, self.dtype, memory, self.start, self.strides)
 
 
-def _asked(what: str):
+def _asked(what: str, way: str = ""):
     def ask(self, *args, **kwargs):
-        raise self.recorder.asked(what)
+        raise self.recorder.asked(what, way=way)
 
     return ask
 
@@ -365,7 +372,8 @@ class Traced(ArrayMethods, NDArrayOperatorsMixin):
     __complex__ = _asked_unless_known("the number", complex)
     __index__ = _asked_unless_known("the whole number", operator.index)
     item = _asked_unless_known("the number", lambda array, *index: array.item(*index))
-    __array__ = __contains__ = tolist = tobytes = dump = dumps = tofile = _asked("the value")
+    __array__ = _asked("the value", "join numbers with needle.numpy.array([...]) or needle.stack, ")
+    __contains__ = tolist = tobytes = dump = dumps = tofile = _asked("the value")
     __hash__ = object.__hash__
 
     @property  # what asks for it asks for memory
