@@ -1,6 +1,8 @@
 """Compiled functions as people use them: what went wrong once in a program that somebody might write."""
 
+import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -118,3 +120,42 @@ def test_an_index_that_is_asked_for_is_said_once():
 def test_a_mistake_in_an_op_is_explained_once():
     with pytest.raises(ValueError, match=r"^MatMul on float64\[3\], float64\[4, 4\]: the last axis"):
         compiled(lambda x: x @ np.ones((4, 4)))(np.ones(3))
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Copies
+
+
+@jit
+def module_level(x):
+    return x * 2
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+        self.compiled = jit(self.plain)
+
+    def plain(self, x):
+        return self.layer(x)
+
+    @jit
+    def forward(self, x):
+        return self.layer(x)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_a_copy_of_a_module_compiles_for_itself(copied):
+    net, x = Net(), constant(np.ones((1, 2), "float32"))
+    before = net(x).numpy(), net.compiled(x).numpy()
+    other = copied(net)
+    other.layer.weight.data = other.layer.weight.data * 0
+    other.layer.bias.data = other.layer.bias.data * 0 + 7
+    assert other(x).item() == other.compiled(x).item() == 7
+    np.testing.assert_array_equal((net(x).numpy(), net.compiled(x).numpy()), before)
+
+
+def test_a_function_of_a_module_is_saved_by_its_name():
+    assert copy.deepcopy(module_level) is module_level
+    assert pickle.loads(pickle.dumps(module_level)) is module_level

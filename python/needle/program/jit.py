@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -31,6 +32,7 @@ class JitFunction:
         self.fun = fun
         self.__name__ = _name_of(fun)
         self.backend, self.check, self.wait = backend, check, wait
+        self._options = (static_argnums, static_argnames, backend, check, wait)
         self._static = _static_of(fun, static_argnums, static_argnames)
         self._entries: list[Entry] = []
         self._lock = threading.RLock()
@@ -134,6 +136,14 @@ class JitFunction:
     def trace_roots(self):
         """What a program that calls this function depends on."""
         return [self.fun]
+
+    def __reduce__(self):
+        """A copy, also one that is read from a file, has the function and no programs yet.  The one and only function
+        of its name, `@jit def step(...)`, is saved by that name."""
+        found = sys.modules.get(getattr(self, "__module__", None) or "")
+        for part in getattr(self, "__qualname__", "").split("."):
+            found = getattr(found, part, None)
+        return self.__qualname__ if found is self else (JitFunction, (self.fun, *self._options))
 
     def __get__(self, instance, owner=None):
         return self if instance is None else functools.partial(self, instance)
