@@ -3,6 +3,7 @@
 import copy
 import functools
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,3 +160,42 @@ def test_a_copy_of_a_module_compiles_for_itself(copied):
 def test_a_function_of_a_module_is_saved_by_its_name():
     assert copy.deepcopy(module_level) is module_level
     assert pickle.loads(pickle.dumps(module_level)) is module_level
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Kernels that cannot be had
+
+
+def test_a_blocked_compiler_is_one_that_is_not_installed(monkeypatch):
+    def blocked(name, package=None):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("importlib.util.find_spec", blocked)
+    assert jit(np.sin, backend="auto", wait=True)(0.0) == 0
+
+
+def test_kernels_that_could_not_be_compiled_are_spoken_of(monkeypatch):
+    def broken(*_):
+        raise OSError("no LLVM here")
+
+    monkeypatch.setattr("needle.program.compile._with_kernels", broken)
+    monkeypatch.setattr("needle.program.compile.later", lambda job: job())
+    monkeypatch.setattr("needle.program.compile.is_installed", lambda: True)
+    f = jit(np.sin)
+    f(0.0)
+    with pytest.warns(RuntimeWarning, match=r"could not compile kernels.*OSError: no LLVM here"):
+        assert f(0.0) == 0
+    assert f(0.0) == 0
+
+
+def test_a_user_without_a_home_has_kernels(monkeypatch):
+    pytest.importorskip("llvmlite")
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("NEEDLE_CACHE_DIR", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    x = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(jit(lambda x: np.sin(x) + x, backend="numba", wait=True)(x), np.sin(x) + x, rtol=1e-14)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -135,6 +137,17 @@ def _with_kernels(program: Program, passes: list) -> Compiled:
     return _emitted(fused, [*passes, ("fusion", len(before), len(fused))])
 
 
+def _tell(error: Exception) -> None:
+    """Say, once for each reason, that there are no kernels."""
+    with suppress(Warning):  # which may be errors here, where there is nobody to catch them
+        warnings.warn(
+            f"jit could not compile kernels, so its NumPy programs go on ({type(error).__name__}: {error}); "
+            'backend="numpy" asks for no kernels',
+            RuntimeWarning,
+            stacklevel=1,
+        )
+
+
 def _start_at_second_call(made: Compiled, program: Program, passes: list) -> None:
     """Let the second call set the compilation of kernels going, for as long as anybody has `made`."""
     run, known = made.run, ref(made)
@@ -152,6 +165,7 @@ def _start_at_second_call(made: Compiled, program: Program, passes: list) -> Non
             compiled.replace(found)
         elif compiled is not None:
             compiled.error = found
+            _tell(found)
 
     def counted(*arrays):
         compiled = known()

@@ -69,11 +69,13 @@ class Library:
         if found is not None:
             return found
         name = f"needle_{key}"
-        path = _directory() / f"{key}.o"
-        machine_code = _read(path)
+        directory = _directory()
+        path = directory and directory / f"{key}.o"
+        machine_code = path and _read(path)
         if machine_code is None:
             machine_code = self._compiled(text.replace("@NAME", f"@{name}"))
-            _write(path, machine_code)
+            if path is not None:
+                _write(path, machine_code)
         with self._lock:
             if key not in self._addresses:
                 self.engine.add_object_file(self.llvm.ObjectFileRef.from_data(machine_code))
@@ -112,7 +114,10 @@ _LOCK = threading.Lock()
 
 def is_installed() -> bool:
     """Whether there is an LLVM to compile with."""
-    return importlib.util.find_spec("llvmlite") is not None
+    try:
+        return importlib.util.find_spec("llvmlite") is not None
+    except (ImportError, ValueError):  # who blocks an import may raise here already
+        return False
 
 
 def library() -> Library:
@@ -123,11 +128,19 @@ def library() -> Library:
         return _LIBRARY[0]
 
 
-def _directory() -> Path:
-    """Where machine code is kept: NEEDLE_CACHE_DIR, or needle in the user's cache directory."""
+def _directory() -> Path | None:
+    """Where machine code is kept: NEEDLE_CACHE_DIR, or needle in the user's cache directory; None for a user without
+    a home."""
     given = os.environ.get("NEEDLE_CACHE_DIR")
     if given:
         return Path(given)
+    try:
+        return _of_the_user()
+    except RuntimeError:
+        return None
+
+
+def _of_the_user() -> Path:
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", Path.home()))
     elif sys.platform == "darwin":
