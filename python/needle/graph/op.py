@@ -37,11 +37,14 @@ class Op:
 
     differentiable = True  # False for what is piecewise constant: its result is a constant, whatever goes in
 
-    opaque = False  # True if `compute` always asks for values: under jit it is one instruction, and not looked into
+    # Under jit, `compute` runs on arrays that write down what NumPy is asked for.  What that cannot show, an op says:
 
-    chooses = False  # True if the shape of the result may follow from values
+    opaque = False  # True if `compute` always asks for values: it is one instruction, and nobody looks into it
+    checks = False  # True if `compute` raises where the values will not do: it runs even if its result is not used
+    shape_follows_values = False  # True if the result's shape may, as that of x[mask]: then it is refused
 
-    checks = False  # True if `compute` raises where the values will not do: under jit it runs even if unused
+    # Maybe a method `record(trace, arrays)` that does the writing down in place of `compute`: of loops and branches.
+    record = None
 
     def __init_subclass__(cls, **kwargs):
         """A class that gives the mathematics anew does not inherit an `array_tangent` that was the old one's."""

@@ -54,7 +54,7 @@ class ValueUnknown(TypeError):
 
 
 class Unrecorded(Exception):
-    """An op's `compute` raises this under a trace where it is to be one instruction, whatever it does inside."""
+    """An op's `compute` raises this under a trace where it is to be one instruction, as an `opaque` op always is."""
 
 
 _trace: ContextVar[Trace | None] = ContextVar("trace", default=None)

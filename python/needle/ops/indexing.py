@@ -111,7 +111,7 @@ class GetItem(Indexed):
 
     __slots__ = ()
 
-    chooses = True
+    shape_follows_values = True
 
     def compute(self, a, *tensors):
         index = self.filled(tensors) if tensors else self.index

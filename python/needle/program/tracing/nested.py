@@ -64,13 +64,8 @@ class Nest(Recorder):
         super().__init__(user_line)
         self.watched: Mapping[Tensor, str] = {}
 
-    @property
-    def root(self) -> Any:
-        """The outermost of these recorders."""
-        return self
-
     def compute(self, op, arrays):
-        if hasattr(op, "record"):
+        if op.record is not None:
             return op.record(self, arrays)
         if not any(isinstance(array, Traced) or type(array) is tuple for array in arrays):
             with traced_by(None):
@@ -81,9 +76,9 @@ class Nest(Recorder):
                 raise ValueAsked
             return op.compute(*arrays)
         except Exception as error:
-            if isinstance(error, ShapeAsked) and op.chooses:
+            if isinstance(error, ShapeAsked) and op.shape_follows_values:
                 raise
-            # Something in it does not go through NumPy's protocols, or asks for values: one opaque instruction
+            # It asks for values, or leaves NumPy: one opaque instruction
             self.root.require_only_draws()
             if self.moves == moves:
                 del self.instructions[mark:]
