@@ -199,3 +199,20 @@ def test_a_user_without_a_home_has_kernels(monkeypatch):
     monkeypatch.setattr(Path, "home", homeless)
     x = np.linspace(0, 1, 5)
     np.testing.assert_allclose(jit(lambda x: np.sin(x) + x, backend="numba", wait=True)(x), np.sin(x) + x, rtol=1e-14)
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# What a function takes from outside
+
+
+def test_arrays_made_tensors_inside():
+    def gradient(x):
+        x = ndl.Tensor(x)
+        (x**2).sum().backward()
+        return x.grad, ndl.Tensor(x.data, dtype="float32", requires_grad=False)
+
+    f = compiled(gradient)
+    for x in (np.ones(3), np.arange(3.0)):
+        for ours, theirs in zip(f(x), gradient(x), strict=True):
+            np.testing.assert_array_equal(ours, theirs.numpy(), strict=True)
+    assert f.traces == 1

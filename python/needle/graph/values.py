@@ -13,6 +13,7 @@ from weakref import ref
 import numpy as np
 
 from ..device import Device, NDArray, as_device, as_dtype, device_of, to_numpy
+from .tracing import tracing
 
 _ndarray = np.ndarray
 _new = object.__new__  # on the hot path slots are set one by one: a call of __init__ would cost as much again
@@ -407,6 +408,8 @@ def numeric_array(device: Device, data, dtype):
     """A copy of `data` on `device`, or an error if it is not made of numbers."""
     if isinstance(data, (list, tuple)):
         _refuse_tensors_within(data)
+    if tracing() is not None and not isinstance(data, _ndarray) and hasattr(data, "__array_function__"):
+        return data.astype(data.dtype if dtype is None else as_dtype(dtype))  # an array that a trace follows
     try:
         array = device.array(data, dtype=dtype)
     except ValueError as error:
