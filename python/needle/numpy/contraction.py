@@ -44,7 +44,7 @@ def inner(a, b, /) -> Tensor:
 def outer(a, b, out=None) -> Tensor:
     """All products of an element of a with one of b: a row for each of a."""
     a, b = _together(a, b)
-    return ops.multiply(ops.reshape(a, (a.size, 1)), ravel(b))
+    return ops.matmul(ops.reshape(a, (a.size, 1)), ops.reshape(b, (1, b.size)))
 
 
 @implements(np.vdot)
