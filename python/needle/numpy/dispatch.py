@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ..graph import Tensor, is_followed, leaf, plain_array
+from ..graph import Tensor, constant, is_followed, leaf, plain_array
 from ..ops.arithmetic import NUMBERS, operand
 from ..ops.movement import stack
 
@@ -126,6 +126,8 @@ def as_tensor(value) -> Tensor:
         items = [as_tensor(item) for item in value]
         dtype = np.result_type(*[item.dtype for item in items])
         return stack([item if item.dtype == dtype else item.astype(dtype) for item in items], 0)
+    if type(value) is np.ndarray and value.dtype.kind in "biufc":
+        return constant(value)
     if not isinstance(value, np.ndarray) and hasattr(value, "__array_function__"):  # of another device, or of a trace
         return leaf(value)
     array = plain_array(np.asarray(value))
@@ -142,8 +144,10 @@ def tensor_or_number(value):
 def as_tensors(values: Iterable) -> list[Tensor]:
     """The operands of an elementwise function as Tensors; Python and NumPy numbers take the dtype of the first Tensor
     within its kind."""
-    values = [tensor_or_number(value) for value in values]
-    like = next(value for value in values if isinstance(value, Tensor))
+    values = [value if type(value) is Tensor else tensor_or_number(value) for value in values]
+    for like in values:
+        if isinstance(like, Tensor):
+            break
     return [operand(value, like) for value in values]
 
 
