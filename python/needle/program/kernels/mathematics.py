@@ -40,21 +40,17 @@ EXP = {
         2.0924502224022242e-09,
     ),
 }
-# (tanh(x) - x) / x³ in x², up to |x| = 0.625 and 0.55
+# (tanh(x) - x) / x³ in x², up to |x| = 0.26
 TANH = {
-    "float": (-0.33333283924895635, 0.1333149127436296, -0.0537434970786682, 0.0206505842675274, -0.0057170419046924),
+    "float": (-0.3333331306295182, 0.1332792767932221, -0.05181717881678038),
     "double": (
-        -0.333333333333333,
-        0.1333333333332683,
-        -0.053968253963876986,
-        0.021869488389065758,
-        -0.008863232652281079,
-        0.0035920925282380426,
-        -0.001455545960527642,
-        0.000588456965955937,
-        -0.00023341254601684443,
-        8.3359842897094e-05,
-        -1.952090653616285e-05,
+        -0.3333333333333329,
+        0.13333333333272057,
+        -0.05396825382301544,
+        0.02186947560834087,
+        -0.008862686378733083,
+        0.0035801046279189696,
+        -0.001324002407572885,
     ),
 }
 # (log(1 + f) - f + f²/2 …) in (f / (2 + f))², msun's e_logf.c and e_log.c
@@ -140,13 +136,14 @@ def exp2(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """1 - 2/(exp(2|x|) + 1) with the sign of x, and a polynomial near 0."""
+    """t/(t + 2) for t = exp(2|x|) - 1, with the sign of x; near 0, where rounding t and t + 2 counts, a polynomial."""
     a = abs(x)
     _, k, p = reduced(select(a > 22.0, 22.0, a) * 2)
-    far = 1 - 2 / ((p + 1) * power_of_two(k) + 1)
+    power = power_of_two(k)
+    t = fma(p, power, power - 1)
     z = x * x
     near = fma(a * z, polynomial(z, TANH[x.type]), a)
-    return select(a < (0.625 if x.type == "float" else 0.55), near, far).intrinsic("copysign", x)
+    return select(a < 0.26, near, t / (t + 2)).intrinsic("copysign", x)
 
 
 def mantissa(x: Value) -> tuple[Value, Value]:
