@@ -16,7 +16,7 @@ from .schedule import Schedule
 from .team import is_possible, team
 
 LONG = 10e-6  # seconds above which a kernel lets other threads of Python's run
-WORTH_TEAM = 6e-6  # seconds below which handing half of it to a team is not won back
+WORTH_TEAM = 12e-6  # seconds below which handing half of it to a team is not won back
 WORTH_THREADS = 100e-6  # the same for threads of Python's
 _ADDITION, _BYTE = 0.015e-9, 0.03e-9  # seconds, for one of many elements
 
