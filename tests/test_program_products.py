@@ -138,6 +138,28 @@ def test_the_number_of_threads_of_openblas_is_put_back_whoever_calls():
     assert blas().get() == 2
 
 
+def test_numpy_in_another_thread_meanwhile():
+    """OpenBLAS is told to use another number of threads while it is at work."""
+    a, b = matrix(100, 784), matrix(784, 100, seed=1)
+    product = compiled(a, b)
+    expected = check(a, b, product)
+    c, d = matrix(300, 500, "f8", seed=2), matrix(500, 200, "f8", seed=3)
+    exact, differences, over = c @ d, [], threading.Event()
+
+    def by_numpy():
+        while not over.is_set():
+            differences.append(np.max(np.abs(c @ d - exact)))
+
+    other = threading.Thread(target=by_numpy)
+    other.start()
+    result = np.empty((100, 100), "f4")
+    wrong = [i for i in range(500) if not product.call(a, b, result) or not np.array_equal(result, expected)]
+    over.set()
+    other.join()
+    assert not wrong
+    assert max(differences) < 1e-11
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_process():

@@ -61,14 +61,14 @@ end:
   ret void
 }}
 
-define internal void @wake(ptr %ticket, ptr %sleeping) nounwind {{
+define internal void @wake(ptr %ticket, ptr %sleeping, i64 %most) nounwind {{
 entry:
   %asleep = load atomic i64, ptr %sleeping seq_cst, align 8
   %any = icmp sgt i64 %asleep, 0
   br i1 %any, label %call, label %end
 call:
   %word = getelementptr i32, ptr %ticket, i64 1
-  %woken = call i64 (i64, ...) @syscall(i64 {futex}, ptr %word, i64 129, i64 2147483647, ptr null, ptr null, i64 0)
+  %woken = call i64 (i64, ...) @syscall(i64 {futex}, ptr %word, i64 129, i64 %most, ptr null, ptr null, i64 0)
   br label %end
 end:
   ret void
@@ -103,7 +103,8 @@ post:
   %high = shl i64 %next, 32
   %new = or i64 %high, %parts
   store atomic i64 %new, ptr %team seq_cst, align 8
-  call void @wake(ptr %team, ptr %sleeping)
+  %others = sub i64 %parts, 1
+  call void @wake(ptr %team, ptr %sleeping, i64 %others)
   br label %take
 take:
   %now = load atomic i64, ptr %team acquire, align 8
@@ -236,7 +237,7 @@ go:
   %next = add i64 %number, 1
   %new = shl i64 %next, 32
   store atomic i64 %new, ptr %team seq_cst, align 8
-  call void @wake(ptr %team, ptr %sleeping)
+  call void @wake(ptr %team, ptr %sleeping, i64 2147483647)
   ret void
 }}
 
