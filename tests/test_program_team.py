@@ -58,6 +58,31 @@ def test_more_parts_than_workers(monkeypatch, workers):
     check(*small(), 200)
 
 
+def test_where_there_is_no_team_threads_of_python_share(monkeypatch):
+    monkeypatch.setattr(kernel, "is_possible", lambda: False)
+    monkeypatch.setattr(kernel, "WORTH_THREADS", 1e-12)
+    monkeypatch.setattr(pool, "WORKERS", 3)
+    check(*small(), 200)
+
+
+def test_a_thread_that_cannot_be_started(monkeypatch):
+    """The caller does all parts, and nobody tries again."""
+    from needle.program.kernels import team as module
+
+    helpers = module.Team()
+    monkeypatch.setattr(module, "_TEAM", [helpers])
+    tries = []
+
+    def fail(thread):
+        tries.append(thread)
+        raise RuntimeError("can't start new thread")
+
+    call, expected = small()
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    check(call, expected, 5)
+    assert len(tries) == 1
+
+
 def test_several_threads_call_at_once():
     jobs = [small(shift) for shift in range(4)]
     failed = []
