@@ -1,9 +1,14 @@
 """Compiled functions as people use them: what went wrong once in a program that somebody might write."""
 
+import argparse
 import copy
+import dataclasses
 import functools
 import pickle
+import types
+from collections import deque
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -216,3 +221,115 @@ def test_arrays_made_tensors_inside():
         for ours, theirs in zip(f(x), gradient(x), strict=True):
             np.testing.assert_array_equal(ours, theirs.numpy(), strict=True)
     assert f.traces == 1
+
+
+class Settings:
+    rate = 2.0
+    rates: ClassVar = [1.0]
+    array = np.ones(2)
+
+
+def of_a_class():
+    settings = type("Settings", (Settings,), {"rate": 2.0})
+    return lambda x: x * settings.rate, lambda: setattr(settings, "rate", 3.0)
+
+
+def of_a_list_in_a_class():
+    settings = Settings
+    return lambda x: x * settings.rates[0], lambda: settings.rates.append(settings.rates.pop() + 1)
+
+
+def of_an_attribute_that_is_a_class():
+    class Holder:
+        settings = Settings
+
+        def scaled(self, x):
+            return x * self.settings.rates[0]
+
+    return Holder().scaled, lambda: Settings.rates.append(Settings.rates.pop() + 1)
+
+
+def of_a_namespace(kind=types.SimpleNamespace):
+    config = kind(rate=1.0, inner=kind(power=2))
+    return lambda x: (x * config.rate) ** config.inner.power, lambda: setattr(config.inner, "power", 3)
+
+
+def of_parsed_arguments():
+    return of_a_namespace(argparse.Namespace)
+
+
+def of_a_set():
+    names = {"a"}
+    return lambda x: x * len(names), lambda: names.add("b")
+
+
+def of_a_deque():
+    recent = deque([1.0], maxlen=2)
+    return lambda x: x * sum(recent), lambda: recent.append(5.0)
+
+
+class AnyName:
+    """Answers to any name, and not with an AttributeError."""
+
+    def __init__(self):
+        self.entries = {"rate": 2.0}
+
+    def __getattr__(self, name):
+        return self.__dict__["entries"][name]
+
+
+def of_what_answers_to_any_name():
+    config = AnyName()
+    return lambda x: x * config.rate, lambda: config.entries.update(rate=3.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        of_a_class,
+        of_a_list_in_a_class,
+        of_an_attribute_that_is_a_class,
+        of_a_namespace,
+        of_parsed_arguments,
+        of_a_set,
+        of_a_deque,
+        of_what_answers_to_any_name,
+    ],
+)
+def test_what_is_closed_over_is_looked_at_again(make):
+    fun, change = make()
+    f, x = compiled(fun), np.array([1.0, 2.0])
+    np.testing.assert_array_equal((f(x), f(x)), (fun(x), fun(x)))
+    change()
+    np.testing.assert_array_equal((f(x), f(x)), (fun(x), fun(x)))
+    assert f.traces == 2
+
+
+def test_a_set_or_deque_that_a_trace_changed_is_put_back():
+    seen, recent = {1}, deque([1])
+
+    def note(x):
+        seen.add(2)
+        return x
+
+    def push(x):
+        recent.append(x)
+        return x
+
+    for fun, name in ((note, "seen"), (push, "recent")):
+        with pytest.raises(RuntimeError, match=f"{fun.__name__} changes {name}"):
+            compiled(fun)(np.ones(2))
+    assert seen == {1} and list(recent) == [1]
+
+
+def test_a_dataclass_with_a_field_called_parameters_is_an_argument_like_others():
+    @dataclasses.dataclass
+    class State:
+        parameters: object
+        count: int
+
+    f = compiled(lambda state: State(state.parameters * state.count, state.count + 1))
+    first = f(State(np.ones(2), 1))
+    second = f(f(State(np.ones(2), np.int64(1))))
+    assert second.count == 3 and second.parameters.tolist() == [2, 2] and first.parameters.tolist() == [1, 1]
+    assert f.traces == 2  # an int, and what NumPy counts with

@@ -39,6 +39,11 @@ def require_numeric(value, called: str) -> None:
         )
 
 
+def has_parameters(value) -> bool:
+    """Whether it is a Module, or something like one.  Its class is asked: an object may answer to any name."""
+    return callable(getattr(type(value), "parameters", None)) and hasattr(value, "__dict__")
+
+
 def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
     """Arguments with the given values in place of their numbers and arrays."""
     if path in numbers:
@@ -50,7 +55,7 @@ def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
     if kind in (dict, OrderedDict, defaultdict):
         entries = {key: rebuilt(item, numbers, (*path, key)) for key, item in value.items()}
         return OrderedDict(entries) if kind is OrderedDict else entries
-    if is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "parameters"):
+    if is_dataclass(value) and not isinstance(value, type) and not has_parameters(value):
         names = [field.name for field in fields(value) if field.init]
         return replace(value, **{name: rebuilt(getattr(value, name), numbers, (*path, name)) for name in names})
     return value

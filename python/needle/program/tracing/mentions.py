@@ -48,3 +48,8 @@ def is_ours(value) -> bool:
 
 def is_foreign(value) -> bool:
     return _package(value) in _FOREIGN and _package(value) != "__main__"
+
+
+def is_namespace(kind: type) -> bool:
+    """Whether objects of a foreign class hold what the user put there, and nothing else."""
+    return issubclass(kind, types.SimpleNamespace) or (kind.__module__, kind.__name__) == ("argparse", "Namespace")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import random
 import types
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -19,9 +19,9 @@ import numpy as np
 
 from ...graph import Tensor, TensorTuple
 from ...init import Generator
-from .arguments import Unseen, named, parameters_of, require_numeric, spelled
+from .arguments import Unseen, has_parameters, named, parameters_of, require_numeric, spelled
 from .guards import MISSING, Guards
-from .mentions import globals_in, is_foreign, is_ours, names_in
+from .mentions import globals_in, is_foreign, is_namespace, is_ours, names_in
 from .snapshot import Snapshot
 
 # What is compared, and not looked into
@@ -126,7 +126,7 @@ class Roots:
                 guards.require(f"not {local}", "the keyword arguments")
             for key, item in value.items():
                 self._argument(item, f"{local}.get({guards.key(key)}, MISSING)", static, (*path, key))
-        elif is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "parameters"):
+        elif is_dataclass(value) and not isinstance(value, type) and not has_parameters(value):
             local = guards.local(at)
             guards.kind(value, local, called)
             for field in fields(value):
@@ -137,7 +137,7 @@ class Roots:
             guards.kind(value, at, called)
         elif self._seen.get(id(value)) is value:  # the same object twice
             guards.same(value, at, called)
-        elif hasattr(value, "parameters") and hasattr(value, "__dict__"):  # a Module: any with the same inside
+        elif has_parameters(value):  # a Module: any with the same inside
             self._bind(value, at, called)
             self._walk(value)
         else:  # an optimizer, a function: the same one, and what is in it as it was
@@ -229,8 +229,10 @@ class Roots:
             return [value.func, *self._items(value.args), *self._entries(value.keywords)]
         if isinstance(value, dict):
             return self._entries(value)
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, (list, tuple, deque)):
             return self._sequence(value)
+        if isinstance(value, (set, frozenset)):
+            return self._set(value)
         if isinstance(value, Tensor):
             self._tensor(value, self.guards.name(value), path or "a Tensor")
             return []
@@ -241,9 +243,13 @@ class Roots:
             )
         if isinstance(value, (random.Random, np.random.Generator, np.random.RandomState)):
             self.generators.append(value)
-        if is_foreign(kind) or isinstance(value, (Generator, type, types.ModuleType, *_CONSTANTS, TensorTuple)):
+        if isinstance(value, type) and not is_ours(value) and not is_foreign(value):
+            return self._of_class(value, set())
+        if is_foreign(kind) and not is_namespace(kind):
             return []
-        if hasattr(value, "trace_roots"):  # an object that tells what in it a program depends on
+        if isinstance(value, (Generator, type, types.ModuleType, *_CONSTANTS, TensorTuple)):
+            return []
+        if hasattr(kind, "trace_roots"):  # an object that tells what in it a program depends on
             found = list(value.trace_roots())
             self.owners.append(value)
             for each in found:
@@ -283,12 +289,12 @@ class Roots:
                 found = [value.__func__]
             elif isinstance(value, property):
                 found = [each for each in (value.fget, value.fset) if each is not None]
-            elif isinstance(value, (Tensor, np.ndarray, *_NUMBERS)) and not name.startswith("__"):
+            elif isinstance(value, (Tensor, np.ndarray, list, dict, type, *_NUMBERS)) and not name.startswith("__"):
                 at = f"vars({self.guards.name(kind)}).get({name!r}, MISSING)"
                 inside += self._when_mentioned(
                     name, functools.partial(self._item, kind, at, value, f"{kind.__name__}.{name}")
                 )
-            elif hasattr(value, "trace_roots"):
+            elif hasattr(type(value), "trace_roots"):
                 found = [value]
             if found and (name in called or name.startswith("__")) and name not in _IDLE:
                 inside += found
@@ -296,22 +302,31 @@ class Roots:
                 inside += self._when_mentioned(name, functools.partial(list, found))
         return inside
 
-    def _sequence(self, value: list | tuple) -> list:
+    def _sequence(self, value: list | tuple | deque) -> list:
         guards, name, path = self.guards, self.guards.name(value), self._paths.get(id(value), "a list")
         are_constants = all(isinstance(item, _CONSTANTS) for item in value)
-        if isinstance(value, list):
+        if not isinstance(value, tuple):
             self.snapshot.take(value, path)
             if not guards.is_bound(value):
                 guards.require(f"len({name}) == {len(value)}", f"the length of {path}")
             guards.watch(name, True)
             if are_constants:
-                kinds = guards.name([*map(type, value)])
-                guards.require(f"{name} == {guards.name([*value])} and [*map(type, {name})] == {kinds}", path)
+                items, kinds = guards.name([*value]), guards.name([*map(type, value)])
+                as_list = name if isinstance(value, list) else f"[*{name}]"
+                guards.require(f"{as_list} == {items} and [*map(type, {name})] == {kinds}", path)
         return [] if are_constants else self._items(value)
+
+    def _set(self, value: set | frozenset) -> list:
+        if isinstance(value, set):
+            guards, name, path = self.guards, self.guards.name(value), self._paths.get(id(value), "a set")
+            self.snapshot.take(value, path)
+            guards.watch(name, True)
+            guards.require(f"{name} == {guards.name(frozenset(value))}", path)
+        return [item for item in value if not isinstance(item, _CONSTANTS)]
 
     def _items(self, value) -> list:
         name, path = self.guards.name(value), self._paths.get(id(value), "")
-        guarded = isinstance(value, list) or self.guards.is_bound(value)
+        guarded = isinstance(value, (list, deque)) or self.guards.is_bound(value)
         return [
             item
             for i, inner in enumerate(value)
@@ -379,6 +394,8 @@ class Roots:
             except ValueError:  # not assigned yet
                 continue
             self.snapshot.take(cell, name)
+            if isinstance(value, (types.ModuleType, type)):
+                inside += self._module(value, fun.__code__)
             inside += self._item(cell, f"{self.guards.name(cell)}.cell_contents", value, name)
         if is_ours(fun) or is_foreign(fun):
             return inside
@@ -429,4 +446,4 @@ def _has_parts(value) -> bool:
     """Whether one finds the same in another object of its kind: not in functions, classes, modules."""
     if isinstance(value, (list, dict, tuple)):
         return type(value) in (list, dict, OrderedDict, tuple)
-    return hasattr(value, "parameters") and hasattr(value, "__dict__")
+    return has_parameters(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import types
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,12 +23,13 @@ class Snapshot:
         self._before: list[tuple[Any, str, Any]] = []  # what holds, what the user calls it, a copy of what was in it
 
     def take(self, holder, path: str) -> None:
-        """Keep what a list, a dict or a variable's cell holds now.  A path that ends with a dot is that of an object's
-        attributes."""
+        """Keep what a list, deque, set, dict or variable's cell holds now.  A path that ends with a dot is that of an
+        object's attributes."""
         if isinstance(holder, types.CellType):
             self._before.append((holder, path, holder.cell_contents))
         else:
-            self._before.append((holder, path, list(holder) if isinstance(holder, list) else dict(holder)))
+            kind = next(kind for kind in (list, dict, set, deque) if isinstance(holder, kind))
+            self._before.append((holder, path, kind(holder)))
 
     def take_entry(self, space: dict, name: str) -> None:
         """Keep what one name stands for."""
@@ -36,7 +38,10 @@ class Snapshot:
     def changed(self, may_stay: Callable[[Any], bool]) -> str | None:
         """Something that was changed, but for what was put where there was nothing, and `may_stay`."""
         for holder, path, before in self._before:
-            if isinstance(holder, list):
+            if isinstance(holder, set):
+                if holder != before:
+                    return path
+            elif isinstance(holder, (list, deque)):
                 if len(holder) != len(before) or any(a is not b for a, b in zip(holder, before)):
                     return path
             elif isinstance(holder, dict):
@@ -52,6 +57,12 @@ class Snapshot:
         for holder, _, before in self._before:
             if isinstance(holder, list):
                 holder[:] = before
+            elif isinstance(holder, set):
+                holder.intersection_update(before)
+                holder.update(before)
+            elif isinstance(holder, deque):
+                holder.clear()
+                holder.extend(before)
             elif not isinstance(holder, dict):
                 holder.cell_contents = before
             elif len(holder) != len(before) or any(holder.get(key, _NOTHING) is not before[key] for key in before):
