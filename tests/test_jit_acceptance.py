@@ -118,6 +118,17 @@ def test_what_numpy_makes_of_a_question_for_a_value_names_the_way_out():
     assert "test_jit_acceptance.py" in note and "static_argnums" in note
 
 
+def test_what_needle_asks_by_itself_is_not_spoken_of():
+    loss = nn.SoftmaxLoss()  # looks at its labels, as one opaque instruction
+
+    def wrong(x, y):
+        return loss(x, y) + x.sum() + "3"
+
+    with pytest.raises(TypeError) as caught:
+        compiled(wrong)(constant(np.ones((2, 3))), constant(np.array([0, 1])))
+    assert not hasattr(caught.value, "__notes__")
+
+
 def test_an_index_that_is_asked_for_is_said_once():
     with pytest.raises(ndl.graph.ValueUnknown, match=r"^the number of a traced value was asked for"):
         compiled(lambda x, n: x[:n])(np.ones(3), 2)

@@ -158,7 +158,8 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
                 )
         except BaseException as error:
             roots.snapshot.restore()
-            if session.question and not isinstance(error, ValueAsked):  # NumPy makes its own of some of our errors
+            answered = isinstance(error, ValueAsked) or not isinstance(error, (TypeError, ValueError, IndexError))
+            if session.question and not answered:  # NumPy makes its own of some of our errors
                 error.add_note(f"Before that, {session.question}")
             raise
         finally:

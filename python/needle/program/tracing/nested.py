@@ -79,6 +79,7 @@ class Nest(Recorder):
             if isinstance(error, ShapeAsked) and op.shape_follows_values:
                 raise
             # It asks for values, or leaves NumPy: one opaque instruction
+            self.root.question = ""
             self.root.require_only_draws()
             if self.moves == moves:
                 del self.instructions[mark:]
