@@ -960,6 +960,7 @@ def test_a_counter_of_what_jit_keeps_and_a_report_before_the_first_call():
     assert f.cache_size() == 0
     with pytest.raises(RuntimeError, match="has not been called yet"):
         _ = f.source
-    for n in range(70):
-        f(np.ones(n))
+    with pytest.warns(RuntimeWarning, match="was traced 65 times, now since argument 0"):
+        for n in range(70):
+            f(np.ones(n))
     assert f.cache_size() == 64

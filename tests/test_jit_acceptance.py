@@ -5,7 +5,9 @@ import copy
 import dataclasses
 import functools
 import pickle
+import sys
 import types
+import warnings
 from collections import deque
 from pathlib import Path
 from typing import ClassVar
@@ -344,3 +346,19 @@ def test_a_dataclass_with_a_field_called_parameters_is_an_argument_like_others()
     second = f(f(State(np.ones(2), np.int64(1))))
     assert second.count == 3 and second.parameters.tolist() == [2, 2] and first.parameters.tolist() == [1, 1]
     assert f.traces == 2  # an int, and what NumPy counts with
+
+
+@pytest.mark.parametrize("given", ["rate", "shape"])
+def test_what_is_traced_again_and_again_is_said_once(given, monkeypatch):
+    monkeypatch.setattr(sys.modules["needle.program.jit"], "LIMIT", 3)
+    rate = 1.0
+    f = compiled(lambda x: x * rate)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for i in range(8):
+            if given == "rate":
+                rate += 1
+            f(np.ones(i if given == "shape" else 2))
+    (warning,) = caught
+    assert warning.filename == __file__ and "was traced 4 times" in str(warning.message)
+    assert f"since {'rate' if given == 'rate' else 'argument 0'} is not what it was" in str(warning.message)

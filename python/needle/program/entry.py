@@ -151,10 +151,17 @@ class Entry:
         if at is None:
             return f"{self.name} does not fit its own program"
         return (
-            f"{self.name} changes {self._reasons.get(at, 'something outside')} each time that it runs, and a compiled "
-            "function can only change Tensors, gradients and optimizers: keep that in a Tensor (x.data = ...), or do "
-            f"it outside of the jitted function [{self._guards[at].strip()}]"
+            f"{self.name} changes {self._reason(at)} each time that it runs, and a compiled function can only change "
+            "Tensors, gradients and optimizers: keep that in a Tensor (x.data = ...), or do it outside of the "
+            f"jitted function [{self._guards[at].strip()}]"
         )
+
+    def difference(self, args: tuple, kwargs: dict) -> str:
+        """What keeps a call from fitting, as the user would write it."""
+        return self._reason(first_failing(self._guards, self._names, args, kwargs))
+
+    def _reason(self, at: int | None) -> str:
+        return (None if at is None else self._reasons.get(at)) or "something outside"
 
     # What a call does
 

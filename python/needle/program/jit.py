@@ -6,6 +6,7 @@ import functools
 import inspect
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -37,6 +38,7 @@ class JitFunction:
         self._entries: list[Entry] = []
         self._lock = threading.RLock()
         self._traces = 0
+        self._told = False  # that it is traced again and again
         self.known: set = set()
 
     def __call__(self, *args, **kwargs):
@@ -70,9 +72,21 @@ class JitFunction:
         found = capture(self.fun, args, kwargs, self._is_static)
         linked = functools.partial(_linked, self.fun, self.__name__, self.backend, self.wait)
         entry = Entry(found, compile_program(found.program, self.backend, self.wait), self.__name__, linked)
+        if len(self._entries) == LIMIT and not self._told:
+            self._told = True
+            self._tell(args, kwargs)
         self._entries = [entry, *self._entries[: LIMIT - 1]]
         self._traces += 1
         return entry
+
+    def _tell(self, args, kwargs) -> None:
+        changed = self._entries[0].difference(args, kwargs)
+        warnings.warn(
+            f"{self.__name__} was traced {self._traces + 1} times, now since {changed} is not what it was at the last "
+            f"trace, and keeps {LIMIT} programs: pass numbers that change as arguments, bring arrays to a few shapes",
+            RuntimeWarning,
+            stacklevel=5,
+        )
 
     def _run_first(self, entry: Entry, args, kwargs):
         """The first call of a program; with `check=True`, beside eager."""
