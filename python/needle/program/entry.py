@@ -21,8 +21,8 @@ MISS = object()  # what a call gives that does not fit
 class Entry:
     """A program for one signature.  `call(args, kwargs)` gives the result, or MISS if it does not fit.
 
-    The function is written as Python source, since it stands between every call and the program.  It does not refer to
-    this Entry, which so is freed with its last reference.
+    The function is written as Python source, since it stands between every call and the program.  It refers to this
+    Entry only weakly, so that the Entry is freed with the last reference to it.
     """
 
     __slots__ = (

@@ -138,7 +138,10 @@ class Program:
         outputs: what a call hands back, in order: results and new values for what the effects change.  One array may
             come several times; an input or constant may come, too.
         in_place: for some outputs, by their index, an input whose memory the output is to be written into (an
-            optimizer's slots).  All other outputs lie in memory that no later call writes into.
+            optimizer's slots).
+
+    However a program is run, each other output lies in memory of its own: no input's, no constant's, no other output's,
+    and none that a later call writes into.
     """
 
     def __init__(self, inputs: list[Input], instructions: list[Instruction], outputs: list[Var], in_place=None):
@@ -176,7 +179,7 @@ class Program:
 
 
 def interpret(program: Program, arrays: Iterable[Any]) -> list[Any]:
-    """Run a program one instruction after the other, each result in new memory: what every backend must agree with."""
+    """Run a program one instruction after the other: what every backend must agree with."""
     values: dict[Var, Any] = dict(zip(program.inputs, arrays, strict=True))
 
     def value(var: Var):
@@ -187,7 +190,7 @@ def interpret(program: Program, arrays: Iterable[Any]) -> list[Any]:
         values.update(zip(instruction.outputs, made if instruction.function.several else (made,), strict=True))
     given = [*values.values()][: len(program.inputs)]
     results: list[Any] = []
-    for var in program.outputs:  # in memory that is no input's, no constant's, and no other output's
+    for var in program.outputs:
         result = np.asarray(value(var))
         if isinstance(var, Constant) or any(np.may_share_memory(result, other) for other in [*given, *results]):
             result = result.copy()

@@ -16,7 +16,7 @@ from ..graph import is_special, is_watched, lazy_mode, tracing
 from .checking import checked
 from .compile import BACKENDS, compile_program
 from .entry import MISS, Entry
-from .linked import Here, Linked, Spent, link, pull
+from .linked import Linked, PastCall, Spent, link, pull
 from .report import Report, arrays_of, report
 from .stages import stages
 from .tracing import Followed, capture
@@ -174,8 +174,8 @@ def _linked(fun, name, backend, wait, entry: Entry, args, kwargs, tensors, array
         entry.pullback = JitFunction(pull, (4,), (), backend, False, wait)
     paths = [path for path, _, _ in entry.captured.roots.numbers]
     wanted = [i for i, result in enumerate(entry.captured.results) if getattr(result, "requires_grad", False)]
-    here = Here(fun, args, kwargs, tensors, arrays, paths, wanted, random, entry.pullback, entry.fits)
-    return link(Linked(here), nodes, results)
+    call = PastCall(fun, args, kwargs, tensors, arrays, paths, wanted, random, entry.pullback, entry.fits)
+    return link(Linked(call), nodes, results)
 
 
 def jit(

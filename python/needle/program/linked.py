@@ -19,31 +19,31 @@ from .tracing.arguments import Unseen, rebuilt
 
 
 class Linked(TensorTupleOp):
-    """A compiled function of Tensors: the values are known already, `here` is the call that gave them."""
+    """A compiled function of Tensors: the values are known already, `call` is the call that gave them."""
 
-    __slots__ = ("here",)
+    __slots__ = ("call",)
 
-    def __init__(self, here: Here):
-        self.here = here
+    def __init__(self, call: PastCall):
+        self.call = call
 
     def title(self):
-        return f"jit({self.here.name})"
+        return f"jit({self.call.name})"
 
     def compute(self, *arrays):
-        with no_grad(), self.here.again(), silent():
-            results = self.here.flat([new_handle(Node(None, (), array, False)) for array in arrays])
+        with no_grad(), self.call.again(), silent():
+            results = self.call.flat([new_handle(Node(None, (), array, False)) for array in arrays])
         return tuple([result.node.data for result in results])
 
     def gradient(self, out_grad, node):
         needs = tuple([node.needs(i) and x.node.data.dtype.kind in "fc" for i, x in enumerate(node.inputs)])
-        here = self.here
-        here.require_unchanged(needs)
-        with here.again():
-            found = iter(here.pullback(here, list(node.inputs), list(out_grad), here.arrays, needs))
+        call = self.call
+        call.require_unchanged(needs)
+        with call.again():
+            found = iter(call.pullback(call, list(node.inputs), list(out_grad), call.arrays, needs))
         return tuple([next(found) if need else None for need in needs])
 
 
-class Here(Unseen):
+class PastCall(Unseen):
     """One call of a compiled function, which can be made again with other Tensors in place of those that it reached.
 
     Args:
@@ -93,18 +93,18 @@ class Here(Unseen):
         return [leaves[i] for i in self.wanted]
 
 
-def pull(here: Here, values: list, out_grads: list, arrays: list, needs: tuple) -> list:
+def pull(call: PastCall, values: list, out_grads: list, arrays: list, needs: tuple) -> list:
     """From Tensors and the adjoints of the results to the adjoints of those Tensors that need one."""
     wanted = [i for i, need in enumerate(needs) if need]
     trace = tracing()
     if trace is not None:
-        for array, given in zip(here.arrays, arrays):
+        for array, given in zip(call.arrays, arrays):
             if isinstance(given, Tensor):
                 trace.stand_in(array, functools.partial(_data_of, given))
 
     def of_wanted(*given):
         inside = dict(zip(wanted, given))
-        return tuple(here.flat([inside.get(i, value) for i, value in enumerate(values)]))
+        return tuple(call.flat([inside.get(i, value) for i, value in enumerate(values)]))
 
     with silent():
         _, back = vjp(of_wanted, *[values[i] for i in wanted])

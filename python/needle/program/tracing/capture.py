@@ -120,15 +120,7 @@ def capture(fun: Callable, args: tuple, kwargs: dict, static: Callable[[tuple], 
 
 def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
     roots = Roots(fun, args, kwargs, static, held)
-    for tensor in roots.tensors:
-        node = tensor.node
-        if node.level or node.holds_tuple():
-            raise Followed
-        if isinstance(node.data, Traced):
-            raise RuntimeError(
-                f"{roots.called(tensor)} holds a value from inside a jitted function, which has none outside of it; "
-                "return it from that function instead of storing it"
-            )
+    _require_followable(roots)
     session = Session(roots.generators)
     session.watched = roots.tensors
     inside = Inside(session, roots)
@@ -181,10 +173,7 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
     for state in states:
         del state.traced
     session.close()
-    if any(handle_of() is not None for handle_of in unknown.values()):
-        gc.collect()  # what only a circle of references still held
-    alive = [tensor for tensor in [handle_of() for handle_of in unknown.values()] if tensor is not None]
-    hidden = [tensor for tensor in alive if tensor not in roots.tensors]
+    hidden = _alive(unknown, roots)
     capture = Capture(
         roots=roots,
         program=program,
@@ -200,6 +189,27 @@ def _captured(fun, args, kwargs, static, held) -> tuple[Capture, list[Tensor]]:
         tensors_came=any(isinstance(value, Tensor) for value in Tree((args, kwargs)).leaves),
     )
     return capture, hidden
+
+
+def _require_followable(roots: Roots) -> None:
+    """Refuse Tensors that hold no arrays of their own: values of other transforms, or of another trace."""
+    for tensor in roots.tensors:
+        node = tensor.node
+        if node.level or node.holds_tuple():
+            raise Followed
+        if isinstance(node.data, Traced):
+            raise RuntimeError(
+                f"{roots.called(tensor)} holds a value from inside a jitted function, which has none outside of it; "
+                "return it from that function instead of storing it"
+            )
+
+
+def _alive(unknown: dict[Node, Callable[[], Any]], roots: Roots) -> list[Tensor]:
+    """The Tensors on these nodes that still exist after the run, and that no path leads to."""
+    if any(handle_of() is not None for handle_of in unknown.values()):
+        gc.collect()  # what only a circle of references still held
+    alive = [tensor for tensor in [handle_of() for handle_of in unknown.values()] if tensor is not None]
+    return [tensor for tensor in alive if tensor not in roots.tensors]
 
 
 def _require_values(fun: Callable, leaves: list) -> None:
