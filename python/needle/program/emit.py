@@ -272,7 +272,7 @@ class Emitter(Names):
             return f"{inputs[0]}[{key_text(key)}]"
         if isinstance(function, BroadcastTo):
             return f"{self.constant(np.broadcast_to, 'broadcast_to')}({inputs[0]}, {function.shape})"
-        value = function.source(inputs, self.constant)
+        value = f"{self.constant(function)}({', '.join(inputs)})"
         return value if var.ndim else f"asarray({value})"
 
     def _reduce(self, function: Reduce, array: str, into: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .ir import Function, hashable, interpret
+from .ir import Function, Program, hashable, interpret
 
 # --------------------------------------------------------------------------------------------------------------------
 # Element by element
@@ -311,24 +311,32 @@ def filled(template, arrays):
     return template
 
 
-class Fused(Function):
-    """Several instructions as one: a program of its own, whose inputs are this instruction's inputs.
+class Group(Function):
+    """Several instructions as one: `body` is a program of its own, whose inputs are this instruction's inputs.
 
-    Its instructions work element by element, or reduce what such have made; none of what lies between them needs
-    memory outside of a block.
+    Its instructions work element by element, or reduce what such have made.
     """
 
     several = True
     __slots__ = ("body",)
 
-    def __init__(self, body):
-        self.body = body  # an ir.Program
+    def __init__(self, body: Program):
+        self.body = body
 
     def __call__(self, *arrays):
         return tuple(interpret(self.body, arrays))
 
     def key(self):
         return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self.body)} instructions)"
+
+
+class Fused(Group):
+    """A group, before it is settled how it runs: in blocks (blocks.py), or as a kernel (kernels/)."""
+
+    __slots__ = ()
 
 
 class Effect(Function):

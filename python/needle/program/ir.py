@@ -7,7 +7,7 @@ into in place is, here, a new array; the planner finds out where memory may be u
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,6 @@ class Function:
     def key(self) -> Any:
         """Something hashable that is equal for functions that compute the same; None if there is no telling."""
         return (type(self), *[hashable(getattr(self, name)) for name in self.parameters()])
-
-    def source(self, inputs: list[str], constant: Callable[[Any], str]) -> str:
-        """The call as Python source.  `constant(value)` names an object that the source needs and cannot spell."""
-        return f"{constant(self)}({', '.join(inputs)})"
 
     @classmethod
     def parameters(cls) -> list[str]:

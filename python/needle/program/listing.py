@@ -18,6 +18,7 @@ from .functions import (
     Empty,
     Full,
     Fused,
+    Group,
     Hole,
     Matmul,
     Reduce,
@@ -54,7 +55,7 @@ def listing(program: Program, indent: str = "") -> str:
 
 def _bodies(instruction: Instruction) -> list[Program]:
     function = instruction.function
-    return [function.body] if isinstance(function, Fused) else list(getattr(function, "programs", ()))
+    return [function.body] if isinstance(function, Group) else list(getattr(function, "programs", ()))
 
 
 class _Names:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ..functions import Fused, Matmul
+from ..functions import Fused, Group, Matmul
 from ..fuse import can_fuse, fuse
-from ..ir import Function, Program, interpret
+from ..ir import Program
 from ..listing import listing
 from .elements import can_compile
 from .kernel import CompiledKernel, overwritable
@@ -14,16 +14,8 @@ from .products import Product
 from .schedule import Schedule
 
 
-class Native(Function):
-    """A group that one kernel computes.  `body` is the group's program."""
-
-    several = True
-
-    def __init__(self, body: Program):
-        self.body = body
-
-    def key(self):
-        return None
+class Native(Group):
+    """A group that one kernel computes."""
 
     @cached_property
     def _overwritable(self) -> list[list[int]]:
@@ -37,12 +29,6 @@ class Native(Function):
     def compiled(self, strides: list, shared: dict[int, int], unknown: list[int]) -> CompiledKernel:
         """The kernel, for arrays that lie as is told (see CompiledKernel)."""
         return CompiledKernel(self.body, strides, shared, unknown)
-
-    def __call__(self, *arrays):
-        return tuple(interpret(self.body, arrays))
-
-    def __repr__(self) -> str:
-        return f"Native({len(self.body)} instructions)"
 
     def listing(self, name: str) -> str:
         """What the kernel computes, as a person reads it."""
