@@ -20,6 +20,7 @@ from .linked import Linked, PastCall, Spent, link, pull
 from .report import Report, arrays_of, report
 from .stages import stages
 from .tracing import Followed, capture
+from .tracing.arguments import named
 
 LIMIT = 64  # programs that one function keeps; the one that was not used for longest goes
 TRIES = 3  # traces for one call: the first may make something that later ones find there
@@ -31,7 +32,7 @@ class JitFunction:
     def __init__(self, fun: Callable, static_argnums, static_argnames, backend: str, check: bool, wait: bool):
         functools.update_wrapper(self, fun, updated=())
         self.fun = fun
-        self.__name__ = _name_of(fun)
+        self.__name__ = named(fun)
         self.backend, self.check, self.wait = backend, check, wait
         self._options = (static_argnums, static_argnames, backend, check, wait)
         self._static = _static_of(fun, static_argnums, static_argnames)
@@ -266,7 +267,7 @@ def _require_function(fun) -> None:
     ):
         if is_kind(fun):
             raise TypeError(
-                f"jit cannot compile {_name_of(fun)}, {kind}: it computes only when something outside goes on with it; "
+                f"jit cannot compile {named(fun)}, {kind}: it computes only when something outside goes on with it; "
                 "compile a function that it calls, or return a list"
             )
 
@@ -277,12 +278,6 @@ def _several(name: str, value) -> tuple:
     return tuple(value)
 
 
-def _name_of(fun: Callable) -> str:
-    while isinstance(fun, functools.partial):
-        fun = fun.func
-    return getattr(fun, "__name__", type(fun).__name__)
-
-
 def _static_of(fun: Callable, argnums: tuple, argnames: tuple) -> frozenset:
     """The positions and names of the arguments that are static: each of these however it is passed."""
     try:
@@ -291,7 +286,7 @@ def _static_of(fun: Callable, argnums: tuple, argnames: tuple) -> frozenset:
         parameters = []
     positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variable = not parameters or any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    named = not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters)
+    takes_any_name = not parameters or any(p.kind is p.VAR_KEYWORD for p in parameters)
     static: set = set()
     for i in argnums:
         if not isinstance(i, int) or isinstance(i, bool):
@@ -300,7 +295,7 @@ def _static_of(fun: Callable, argnums: tuple, argnames: tuple) -> frozenset:
             i += len(positional)
         if i < 0 or (i >= len(positional) and not variable):
             raise ValueError(
-                f"static_argnums of jit names argument {i}, but {_name_of(fun)} takes {len(positional)} by position"
+                f"static_argnums of jit names argument {i}, but {named(fun)} takes {len(positional)} by position"
             )
         static |= {i, *positional[i : i + 1]}
     for name in argnames:
@@ -308,7 +303,7 @@ def _static_of(fun: Callable, argnums: tuple, argnames: tuple) -> frozenset:
             raise TypeError(f"static_argnames of jit must be a name or names, got {name!r}")
         if name in positional:
             static.add(positional.index(name))
-        elif not named and all(p.name != name for p in parameters):
-            raise ValueError(f"static_argnames of jit names {name!r}, which {_name_of(fun)} does not take")
+        elif not takes_any_name and all(p.name != name for p in parameters):
+            raise ValueError(f"static_argnames of jit names {name!r}, which {named(fun)} does not take")
         static.add(name)
     return frozenset(static)

@@ -15,7 +15,7 @@ from ..graph import Moves, Node, Tensor, TensorTupleOp, linked_handle, move, new
 from ..ops.tuples import TupleGetItem
 from ..transforms.reverse import vjp
 from ..transforms.trees import Tree
-from .tracing.arguments import Unseen, rebuilt
+from .tracing.arguments import Unseen, named, rebuilt
 
 
 class Linked(TensorTupleOp):
@@ -61,7 +61,7 @@ class PastCall(Unseen):
         self.fun, self.args, self.kwargs = fun, args, kwargs
         self.tensors, self.arrays, self.paths, self.wanted = tensors, arrays, paths, wanted
         self.random, self.pullback, self.fits = random, pullback, fits
-        self.name = getattr(fun, "__name__", type(fun).__name__)
+        self.name = named(fun)
 
     def again(self):
         """A block that draws the random numbers of the call again."""

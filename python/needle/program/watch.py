@@ -20,8 +20,8 @@ def watched(fun: Callable, args: tuple, undo: bool = False) -> tuple[Any, str]:
     """`fun(*args)`, and what it did that a program of it would not do: "" if it did nothing of the kind.
 
     Found are changes of numbers, lists and dicts that lead to another program, iterators and random generators within
-    reach, and what is printed.  Changes of Tensors and the draws of `needle.init` are no such things: with `undo` they
-    are undone if nothing else was found, so that a program can do them.
+    reach, and what is printed.  Changes of Tensors and the draws of `needle.init` do not count, since a program does
+    the same: with `undo` they are undone if nothing was found, and left to the program.
     """
     try:
         roots = Roots(fun, args, {}, lambda path: False)

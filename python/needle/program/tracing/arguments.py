@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable
@@ -62,6 +63,9 @@ def rebuilt(value, numbers: dict[tuple, Any], path: tuple = ()):
 
 
 def named(fun) -> str:
+    """The name of a function; of a partial one, that of what it calls."""
+    while isinstance(fun, functools.partial):
+        fun = fun.func
     return getattr(fun, "__name__", type(fun).__name__)
 
 

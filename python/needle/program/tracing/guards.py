@@ -135,7 +135,7 @@ class Guards:
             )
 
     def elements(self, array: np.ndarray, at: str, path: str) -> None:
-        """What an array holds that the trace may have looked into behind our back; or, if it is large, which it is."""
+        """What an array holds, which the trace may have read unseen; of a large one, that it is this one."""
         if array.nbytes <= SMALL and array.dtype.kind in "biufcSUmM":
             self.require(f"{at}.tobytes() == {self.name(array.tobytes())}", f"the numbers in {path}")
         else:

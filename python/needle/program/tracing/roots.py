@@ -166,7 +166,7 @@ class Roots:
         self.guards.gradient(self.tensors[tensor], grad)
 
     def require_elements(self, array: np.ndarray, at: str) -> None:
-        """Guard what a NumPy array holds that the trace may have looked into behind our back."""
+        """Guard what a NumPy array holds, which the trace may have read unseen."""
         self.guards.elements(array, at, self._paths.get(id(array), "a NumPy array"))
 
     def called(self, tensor: Tensor) -> str:
