@@ -12,6 +12,7 @@ import numpy as np
 
 from . import adjoint, ops
 from .graph import Tensor, TensorTuple, is_followed, leaf, plain_array, require_unfollowed
+from .ops.arithmetic import widened
 from .ops.kinds import ToWhole
 from .ops.steps import Step, weak_number
 
@@ -72,6 +73,8 @@ def _subtract(self, other):
         if not isinstance(other, np.ndarray):
             return NotImplemented
         other = leaf(plain_array(other))
+    if other.dtype.kind in "iu":
+        other = widened(other, self.dtype)
     try:
         return _EWISE_ADD(self, _NEGATE(other))
     except TypeError:
@@ -83,6 +86,8 @@ def _subtract_from(self, other):
         return _subtract(leaf(plain_array(other)), self)
     if not isinstance(other, _NUMBERS):
         return NotImplemented
+    if self.dtype.kind in "iu" and not isinstance(other, (int, np.integer)):
+        self = widened(self, weak_number(other))
     try:
         return _plus(other)(_NEGATE(self))
     except TypeError:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..graph import Tensor, constant
 from . import series
-from .kinds import BroadcastTo, Elementwise, Linear, Multilinear
+from .kinds import BroadcastTo, Cast, Elementwise, Linear, Multilinear, ToWhole
 from .steps import _named, weak_number
 
 __all__ = [
@@ -251,7 +251,16 @@ def add_scalar(a: Tensor, scalar) -> Tensor:
 
 def subtract(a: Tensor, b: Tensor) -> Tensor:
     """a - b, broadcasting: two nodes, `add(a, negate(b))`."""
-    return _ADD(a, _NEGATE(b))
+    return _ADD(a, _NEGATE(widened(b, a.dtype) if b.dtype.kind in "iu" else b))
+
+
+def widened(whole: Tensor, dtype) -> Tensor:
+    """Whole numbers that are to be subtracted from `dtype`, in the dtype of the difference: in fewer bits, or without
+    a sign, their negatives would be other numbers."""
+    wide = np.result_type(whole.dtype, dtype)
+    if wide == whole.dtype:
+        return whole
+    return Cast(wide)(whole) if wide.kind in "fc" else ToWhole(wide)(whole)
 
 
 def multiply(a: Tensor, b: Tensor) -> Tensor:
