@@ -126,6 +126,15 @@ class Broadcasting(TensorOp):
             inputs = [beside(x, ndim) if b else x for x, b in zip(inputs, batched)]
         return self(*inputs)
 
+    def strengthened(self, inputs, weak):
+        strong = [node.data.dtype for node, is_weak in zip(inputs, weak) if not is_weak]
+        if not strong:
+            return inputs
+        return tuple(  # of a weak number only the kind counts: a zero of Python's stands for it
+            call(Cast(np.result_type(*strong, node.data.dtype.type().item())), (node,)) if is_weak else node
+            for node, is_weak in zip(inputs, weak)
+        )
+
 
 class PiecewiseConstant(TensorOp):
     """The derivative is zero wherever it exists: the result is a constant, whatever goes in."""
@@ -254,15 +263,6 @@ class Elementwise(Broadcasting):
 
     def fit(self, grad, shape):
         return SumTo(shape)(grad)
-
-    def strengthened(self, inputs, weak):
-        strong = [node.data.dtype for node, is_weak in zip(inputs, weak) if not is_weak]
-        if not strong:
-            return inputs
-        return tuple(  # of a weak number only the kind counts: a zero of Python's stands for it
-            call(Cast(np.result_type(*strong, node.data.dtype.type().item())), (node,)) if is_weak else node
-            for node, is_weak in zip(inputs, weak)
-        )
 
     def weakened(self, node):
         return WeakNode(node.op, node.inputs, node.data, node.requires_grad)
