@@ -362,3 +362,52 @@ def test_what_is_traced_again_and_again_is_said_once(given, monkeypatch):
     (warning,) = caught
     assert warning.filename == __file__ and "was traced 4 times" in str(warning.message)
     assert f"since {'rate' if given == 'rate' else 'argument 0'} is not what it was" in str(warning.message)
+
+
+# ----------------------------------------------------------------------------------------------------------------
+# Dtypes
+
+
+def below_zero(x, y):
+    return -x + y, y - (-x), (-x) * y, np.abs(-x) + y
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_whole_numbers_that_turn_over_before_they_are_widened(dtype):
+    x, y = np.array([1, 2, 128]).astype(dtype), np.array([0.5, 1.0, 2.0])
+    for ours, theirs in zip(compiled(below_zero)(x, y), below_zero(x, y), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_factors_that_have_no_negative():
+    factor = np.full(3, 2, "uint8")
+
+    def f(x):
+        return -(x * factor), (-x) * factor, -(x * np.full(3, 2, "uint8")), (-x) * np.full(3, 2, "uint8")
+
+    x = np.arange(3.0)
+    for result in compiled(f)(x):
+        np.testing.assert_array_equal(result, -2 * x)
+
+
+@pytest.mark.parametrize("fun", [lambda x, n: x // n, lambda x, n: n // x, lambda x, n: x > n])
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int32"])
+def test_numbers_among_the_arguments_do_not_widen_floor_division(fun, dtype):
+    x = constant(np.array([1, 2, 3]).astype(dtype))
+    np.testing.assert_array_equal(compiled(fun)(x, 2).numpy(), fun(x, 2).numpy(), strict=True)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint32"])
+def test_differences_from_whole_numbers_are_those_of_numpy(dtype):
+    whole, other = np.array([1, 2, 128]).astype(dtype), np.array([0.5, 1.0, 2.0])
+    for fun in (
+        lambda a, b: b - a,
+        lambda a, b: a - b,
+        lambda a, b: 2.5 - a,
+        lambda a, b: a - 2.5,
+        lambda a, b: a - a[::-1],
+    ):
+        expected = fun(whole, other)
+        for ours in (fun(constant(whole), constant(other)), compiled(fun)(whole, other), fun(constant(whole), other)):
+            np.testing.assert_array_equal(ours, expected, strict=False)
+    np.testing.assert_array_equal(ndl.ops.subtract(constant(other), constant(whole)).numpy(), other - whole)

@@ -74,10 +74,11 @@ def _applied(walk: Walk, ufunc: np.ufunc, inputs: tuple[Var, ...], output: Var) 
     return walk.emit(Ufunc(ufunc), inputs, output.shape, output.dtype)
 
 
-def _negated(var: Var) -> Var | None:
-    """What `var` is the negative of, at the same shape."""
+def _negated(var: Var, output: Var) -> Var | None:
+    """What `var` is the negative of, at the same shape, in something that gives `output`: whole numbers of fewer bits
+    have turned over before."""
     made = _of(var, np.negative)
-    return None if made is None else made.inputs[0]
+    return made.inputs[0] if made is not None and (var.dtype.kind in "fc" or var.dtype == output.dtype) else None
 
 
 def _constant(value, like: Var) -> Constant:
@@ -96,7 +97,7 @@ def _add(walk: Walk, inputs, output: Var) -> Var | None:
     if output.dtype.kind not in "fiu":
         return None
     for x, y in (inputs, inputs[::-1]):
-        if (opposite := _negated(y)) is not None and walk.is_single(y):
+        if (opposite := _negated(y, output)) is not None and walk.is_single(y):
             return _applied(walk, np.subtract, (x, opposite), output)
     return None
 
@@ -106,7 +107,7 @@ def _subtract(walk: Walk, inputs, output: Var) -> Var | None:
     value = _value(b)
     if value is not None and value == 0 and not _is_negative_zero(value):
         return _as(walk, a, output)
-    if output.dtype.kind in "fiu" and (opposite := _negated(b)) is not None and walk.is_single(b):
+    if output.dtype.kind in "fiu" and (opposite := _negated(b, output)) is not None and walk.is_single(b):
         return _applied(walk, np.add, (a, opposite), output)
     return None
 
@@ -120,18 +121,18 @@ def _multiply(walk: Walk, inputs, output: Var) -> Var | None:
             return _as(walk, x, output)
         if value == 0 and output.dtype.kind in "biu":
             return _as(walk, factor, output)
-        if output.dtype.kind != "f":
+        if output.dtype.kind != "f" or factor.dtype.kind != "f":
             continue
         if value == -1 and x.shape == output.shape and x.dtype == output.dtype:
             return _applied(walk, np.negative, (x,), output)
-        if (opposite := _negated(x)) is not None:
+        if (opposite := _negated(x, output)) is not None:
             return _applied(walk, np.multiply, (opposite, _constant(-value, factor)), output)
     a, b = inputs
     if output.dtype.kind not in "fiu":
         return None
     if a is b:
         return _applied(walk, np.square, (a,), output)
-    first, second = _negated(a), _negated(b)
+    first, second = _negated(a, output), _negated(b, output)
     if first is not None and second is not None:
         return _applied(walk, np.multiply, (first, second), output)
     for x, opposite, y in ((a, first, b), (b, second, a)):  # outwards, where a sum may take it in
@@ -159,19 +160,19 @@ def _divide(walk: Walk, inputs, output: Var) -> Var | None:
 
 def _negative(walk: Walk, inputs, output: Var) -> Var | None:
     (a,) = inputs
-    if (original := _negated(a)) is not None:
+    if (original := _negated(a, output)) is not None:
         return original
     if output.dtype.kind == "f" and (product := _of(a, np.multiply)) and walk.is_single(a):
         for x, factor in (product.inputs, product.inputs[::-1]):
             value = _value(factor)
-            if value is not None:
+            if value is not None and factor.dtype.kind == "f":
                 return _applied(walk, np.multiply, (x, _constant(-value, factor)), output)
     return None
 
 
 def _even(ufunc: np.ufunc) -> Callable:
     def rule(walk: Walk, inputs, output: Var) -> Var | None:
-        if output.dtype.kind in "fi" and (opposite := _negated(inputs[0])) is not None:
+        if output.dtype.kind in "fi" and (opposite := _negated(inputs[0], output)) is not None:
             return _applied(walk, ufunc, (opposite,), output)
         return None
 
