@@ -489,3 +489,18 @@ def test_reverse_mode_of_a_loop_with_a_traced_bound_says_what_to_do():
     with pytest.raises(TypeError, match="static_argnums"):
         ndl.jit(f)(AT["one"], 3)
     same(ndl.jit(f, static_argnums=1)(AT["one"], 3), f(AT["one"], 3))
+
+
+def test_gradient_of_rows_for_one_part_of_the_carry():
+    def swing(state, _):
+        angle, speed = state
+        speed = speed - 0.01 * ndl.sin(angle)
+        angle = angle + 0.01 * speed
+        return (angle, speed), angle
+
+    def total(angle, speed):
+        return ndl.scan(swing, (angle, speed), None, length=10)[1].sum()
+
+    point = ndl.Tensor(1.0), ndl.Tensor(0.0)
+    gradient = ndl.jit(ndl.grad(total), backend="numpy")(*point)
+    np.testing.assert_allclose(gradient.numpy(), ndl.grad(total)(*point).numpy(), rtol=1e-14)

@@ -211,7 +211,7 @@ def adjoints(
             before = sums.get(source)
             if before is None:
                 sums[source] = partial
-            elif source in owned and partial.node.level == 0:
+            elif source in owned and partial.node.level == 0 and type(partial.node.data) is type(before.node.data):
                 total = before.node.data
                 np.add(total, partial.node.data, out=total)
             else:
