@@ -29,8 +29,10 @@ from .functions import (
     Where,
 )
 from .ir import Instruction, Var
-from .kernels import Native, Product
+from .kernels import Native, Product, run_table
+from .kernels.kernel import CompiledKernel
 from .plan import ALIGNMENT, GROUPS, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
+from .sequences import Places, Run, Step, in_runs, words
 from .spelling import Names, identifier, key_text, kind, title
 
 _HEAD = """
@@ -48,16 +50,18 @@ class Emitter(Names):
         source: the function `program`.
         inner: the functions that run one block of a group.
         listings: what kernels compute.
-        statements: (text, user's line) of each statement, in order.
+        steps: the statements of each instruction, in order.
     """
 
     def __init__(self, plan: Plan, name: str = "program"):
-        super().__init__(("arena", "arenas", "new_arena", name, "times", "perf_counter", "asarray", "own"))
+        super().__init__(("arena", "arenas", "new_arena", "seldom", name, "times", "perf_counter", "asarray", "own"))
         self.plan, self.name = plan, name
         self.inner: list[Emitter] = []
         self.listings: list[str] = []
         self.names |= {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
-        self.statements: list[tuple[str, str]] = []
+        self.steps: list[Step] = []
+        self._compiled: dict[Instruction, CompiledKernel] = {}
+        self._tables: dict[str, Run] = {}
         self._called: dict[Var, str] = {}
         self._count = 0
         self._buffers: dict[Buffer, str] = {}
@@ -65,6 +69,8 @@ class Emitter(Names):
         self._kernels: dict[tuple, str] = {}
         self._inputs = [self._input(var) for var in plan.program.inputs]
         self._body()
+        self._parts = self._with_runs()
+        self._choose_lists()
         self.names |= {"arenas": [], "new_arena": self._new_arena()}
         inside = [inner.source for inner in {inner.name: inner for inner in reversed(self.inner)}.values()]
         self.source: str = "\n\n".join([*self.listings, *reversed(inside), self._source(timed=False)])
@@ -101,19 +107,75 @@ class Emitter(Names):
             if any(var in plan.views for var in instruction.outputs):
                 self._name(instruction.output)
                 continue
-            for text in self._written(instruction):
-                self.statements.append((text, instruction.line))
+            self.steps.append(Step(instruction, self._written(instruction), instruction.line))
         self.returned = []
         for i, var in enumerate(plan.program.outputs):
             name = self._name(var)
             if i in plan.program.in_place:
                 target = self._name(plan.program.in_place[i])
                 if i in plan.copied:
-                    self.statements.append((f"{target}[...] = {name}", ""))
+                    self.steps.append(Step(None, [f"{target}[...] = {name}"]))
                 name = target
             elif var in plan.constants:
                 name = f"{name}.copy()"
             self.returned.append(name)
+
+    @property
+    def statements(self) -> list[tuple[str, str]]:
+        """(text, user's line) of each statement, in order."""
+        return [(text, step.line) for step in self.steps for text in step.texts]
+
+    def _with_runs(self) -> list[Step | Run]:
+        """The steps, with those in runs that one native call does."""
+        if not self._compiled:
+            return list(self.steps)
+        places = Places(self.plan, lambda var: self.names[self._name(var)])
+        for step in self.steps:
+            if step.instruction is not None:
+                step.operations = places.operations(step.instruction, self._compiled.get(step.instruction))
+        parts = in_runs(self.steps, places)
+        self._home = places.home
+        later = words(self.returned)
+        for part in reversed(parts):
+            if isinstance(part, Run):
+                self._tables[self._unused("table")] = part
+                for var in reversed(part.results):
+                    if self._name(var) in later and var not in part.fresh:
+                        part.left.insert(0, var)
+                        later |= words([self._named(var)])
+                later |= words([text for step in part.steps for text in step.texts])
+            else:
+                later |= words(part.texts)
+        if self._tables:
+            self._run = self.constant(run_table(), "run_table")
+        return parts
+
+    def _choose_lists(self) -> None:
+        """Which arrays of an arena each call names, and which only statements that a native call stands for."""
+        often = set(self.returned)
+        for part in self._parts:
+            often |= words(self._around(part) if isinstance(part, Run) else part.texts)
+        arrays = self._arrays()
+        self._often = [name for name in arrays if name in often or not self._tables]
+        self._seldom = [name for name in arrays if name not in set(self._often)]
+
+    def _around(self, run: Run) -> list[str]:
+        """The statements around those of a run: what must be there before, the native call, and names for later."""
+        fresh = [f"{self._name(v)} = {self._empty()}({v.shape}, {self._dtype(v.dtype)})" for v in run.fresh]
+        table = next(name for name, each in self._tables.items() if each is run)
+        call = f"{self._run}({', '.join([table, *map(self._name, run.sequence.roots)])})"
+        return [*fresh, f"if not {call}:  # in one native call:", *map(self._named, run.left)]
+
+    def _named(self, var: Var) -> str:
+        """The statement that names a result of a run."""
+        home = self._home(var)
+        if home in self.plan.buffers:
+            return f"{self._name(var)} = {self._buffer(self.plan.buffers[home])}  # {kind(var)}"
+        if home is not var:
+            return f"{self._name(var)} = {self._name(home)}  # {kind(var)}"
+        source = var.source
+        assert source is not None
+        return f"{self._name(var)} = {self._view(source.function, var, [self._name(source.inputs[0])])}  # {kind(var)}"
 
     def _written(self, instruction: Instruction) -> list[str]:
         """The statements of an instruction."""
@@ -363,6 +425,7 @@ class Emitter(Names):
                 strides.append(tuple([step // var.dtype.itemsize for step in steps]))
         unknown += [len(strides) + i for i, var in enumerate(instruction.outputs) if var in plan.targets]
         kernel = instruction.function.compiled(strides, over, unknown)
+        self._compiled[instruction] = kernel
         name = self._kernels.get(kernel.key)
         if name is None:
             name = self._kernels[kernel.key] = self._unused("kernel")
@@ -420,13 +483,20 @@ class Emitter(Names):
             if any(var in plan.views for var in instruction.outputs)
         ]
 
+        often, seldom = self._often, self._seldom
+        runs = list(self._tables.values())
+        names = self._arrays()
+
         def new_arena() -> tuple:
             memory = aligned(plan.nbytes)
             made = {buffer: buffer.array(memory) for buffer in buffers}
             arrays = {var: made[buffer] for var, buffer in plan.buffers.items() if buffer in made}
             for var, base, function in views:
                 arrays[var] = shown(function, var, arrays[base])
-            return (*made.values(), *[arrays[var] for var, _, _ in views])
+            named = dict(zip(names, (*made.values(), *[arrays[var] for var, _, _ in views]), strict=True))
+            tables = [run.sequence.table(memory) for run in runs]
+            rest = tuple([named[name] for name in seldom])
+            return (*[named[name] for name in often], *tables, *([rest] if runs else []))
 
         return new_arena
 
@@ -434,24 +504,46 @@ class Emitter(Names):
         program = self.plan.program
         lines = [f"def {self.name}({', '.join([*self._inputs, *(['times'] if timed else [])])}):"]
         lines += [f"    # {name}: {kind(var)}" for name, var in zip(self._inputs, program.inputs)]
-        if arrays := self._arrays():
+        arrays = [*self._often, *self._tables, *(["seldom"] if self._tables else [])]
+        if arrays:
             lines += _HEAD.format("".join(f"{name}, " for name in arrays)).strip("\n").split("\n")
+        if timed and self._tables:
+            lines += self._unpacked("    ")
         if timed:
             lines.append("    times.append(perf_counter())")
         lines += [f"    # {name} = {self.names[name]}" for name in self._scalars.values()]
         line = ""
-        for text, of in self.statements:
-            if of != line and of:
-                lines.append(f"    # {of}")
-            line = of
-            lines.append(f"    {text}")
-            if timed:
-                lines.append("    times.append(perf_counter())")
+
+        def write(step: Step, indent: str) -> None:
+            nonlocal line
+            for text in step.texts:
+                if step.line != line and step.line:
+                    lines.append(f"{indent}# {step.line}")
+                line = step.line
+                lines.append(f"{indent}{text}")
+                if timed:
+                    lines.append(f"{indent}times.append(perf_counter())")
+
+        for part in self.steps if timed else self._parts:
+            if isinstance(part, Step):
+                write(part, "    ")
+                continue
+            around = self._around(part)
+            start = len(part.fresh) + 1
+            lines += [f"    {text}" for text in around[:start]]
+            lines += self._unpacked("        ")
+            for step in part.steps:
+                write(step, "        ")
+            lines += [f"    {text}" for text in around[start:]]
         if arrays:
             lines.append("    arenas.append(arena)")
         returned = ", ".join(self.returned)
         lines.append(f"    return ({returned}{',' if len(self.returned) == 1 else ''})")
         return "\n".join(lines) + "\n"
+
+    def _unpacked(self, indent: str) -> list[str]:
+        """The statement that names the arrays of an arena that a call seldom needs."""
+        return [f"{indent}{''.join(f'{name}, ' for name in self._seldom)}= seldom"] if self._seldom else []
 
     def function(self, timed: bool = False) -> Callable:
         """The function; if `timed`, it takes a list more, and appends the time before and after each statement."""

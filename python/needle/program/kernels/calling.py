@@ -104,6 +104,7 @@ def entry(
         "  call void @Py_IncRef(ptr %done)",
         "  ret ptr %done",
         "}",
+        *([] if divided or room else _of_record(count)),
     ]
     return "\n".join(lines)
 
@@ -200,3 +201,12 @@ def _write_team(module: Module, count: int, room: bool) -> None:
         lines += [f"  %k{i} = getelementptr ptr, ptr %argument, i64 {i + 1}", f"  %p{i} = load ptr, ptr %k{i}"]
     given = ", ".join([*[f"ptr %p{i}" for i in range(count + room)], "ptr %sizes"])
     module.functions["@part"] = "\n".join([*lines, f"  call void @loops({given})", "  ret void", "}"])
+
+
+def _of_record(count: int) -> list[str]:
+    """The function that a sequence calls: void NAME_record(record), of the addresses of `count` arrays and sizes."""
+    lines = ["define void @NAME_record(ptr %record) nounwind {"]
+    for i in range(count + 1):
+        lines += [f"  %o{i} = getelementptr ptr, ptr %record, i64 {i}", f"  %p{i} = load ptr, ptr %o{i}"]
+    given = ", ".join([f"ptr %p{i}" for i in range(count + 1)])
+    return [*lines, f"  call void @loops({given})", "  ret void", "}"]

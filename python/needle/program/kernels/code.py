@@ -59,6 +59,9 @@ class Value:
     def __truediv__(self, other) -> Value:
         return self._binary("fdiv", "sdiv", other)
 
+    def __mod__(self, other) -> Value:
+        return self._binary("frem", "srem", other)
+
     def __radd__(self, other) -> Value:
         return self.like(other) + self
 

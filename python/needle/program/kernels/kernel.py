@@ -33,6 +33,9 @@ class CompiledKernel:
         shared: results, by their number, that lie in the memory of an input, by its number (see `overwritable`).
         unknown: arguments that are to be looked at: if one does not have these strides, nothing is done and the call
             gives False; `arranged` does it then.
+
+    Attributes:
+        sizes: what the kernel is bound to; None if several threads share its work.
     """
 
     def __init__(
@@ -52,8 +55,10 @@ class CompiledKernel:
         least = WORTH_TEAM if together else WORTH_THREADS
         parts = min(pool.WORKERS, length // 2, int(2 * self.seconds / least))
         if parts < 2:
-            self.call: Callable[..., bool] = self._part(0, length, 0, 1)
+            self.sizes: np.ndarray | None = np.array(self._sizes(0, length, 0, 1), np.int64)
+            self.call: Callable[..., bool] = bound(library().address(self.kernel.text), self.sizes)
             return
+        self.sizes = None
         self.kernel = kernel(schedule, self.shared, unknown, divided=True, team=together)
         cuts = [length * i // parts for i in range(parts + 1)]
         if together:

@@ -61,14 +61,14 @@ class Library:
         self._lock = threading.Lock()
         self._addresses: dict[str, int] = {}
 
-    def address(self, text: str) -> int:
-        """The address of the function `@NAME` that a module's text defines."""
+    def address(self, text: str, end: str = "") -> int:
+        """The address of the function `@NAME` that a module's text defines, or of another whose name has that `end`."""
         key = hashlib.sha256(f"{self.version}\n{text}".encode()).hexdigest()[:32]
         with self._lock:
             found = self._addresses.get(key)
-        if found is not None:
-            return found
         name = f"needle_{key}"
+        if found is not None:
+            return self.engine.get_function_address(name + end) if end else found
         directory = _directory()
         path = directory and directory / f"{key}.o"
         machine_code = path and _read(path)
@@ -81,7 +81,7 @@ class Library:
                 self.engine.add_object_file(self.llvm.ObjectFileRef.from_data(machine_code))
                 self.engine.finalize_object()
                 self._addresses[key] = self.engine.get_function_address(name)
-            return self._addresses[key]
+            return self.engine.get_function_address(name + end) if end else self._addresses[key]
 
     def _compiled(self, text: str) -> bytes:
         return self.machine.emit_object(self.optimised(text))
@@ -98,7 +98,7 @@ class Library:
         return module
 
 
-def bound(address: int, sizes: np.ndarray):
+def bound(address: int, sizes: np.ndarray | None):
     """The function at `address` as a Python function of arrays, bound to its sizes."""
     method = _Method(b"kernel", address, 0x80, None)  # METH_FASTCALL
     _METHODS.append(method)
