@@ -219,3 +219,176 @@ def test_the_report_has_each_statement():
     f, arrays = compiled(stacked), [randn(6, 5), randn(5, 5)]
     f(*arrays)
     assert sum("matmul" in text for _, text, _ in f.report(*arrays).times) == 4
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Loops
+
+
+def pendulum(state, _):
+    angle, speed = state
+    speed = speed - 0.01 * ndl.sin(angle)
+    return (angle + 0.01 * speed, speed), angle
+
+
+def swung(angle, speed):
+    (angle, speed), angles = ndl.scan(pendulum, (angle, speed), None, length=57)
+    return angle, speed, angles
+
+
+def recurrent(h, x, w):
+    def step(h, x):
+        h = ndl.tanh(h @ w + x)
+        return h, h.T
+
+    return ndl.scan(step, h, x)
+
+
+def backwards(h, x):
+    return ndl.scan(lambda h, x: (h * 0.5 + x, h - x), h, x, reverse=True)
+
+
+def exchanged(a, b):
+    return ndl.scan(lambda state, _: ((state[1], state[0] * 1.0), state), (a, b), None, length=7)
+
+
+def unchanged(a, x):
+    return ndl.scan(lambda a, x: (a, x * 2.0 + a), a, x)
+
+
+def counted(a, b):
+    return ndl.fori_loop(0, 9, lambda i, state: (state[0] * 0.9 + i, state[1] - state[0]), (a, b))
+
+
+def halved(a, b):
+    return ndl.while_loop(lambda state: state[0].sum() > 1e-3, lambda state: (state[0] * 0.5, state[1] + 1.0), (a, b))
+
+
+def never(a, b):
+    return ndl.while_loop(lambda state: state[0].sum() < -1e9, lambda state: (state[0] * 0.5, state[1] + 1.0), (a, b))
+
+
+def nested(a, b):
+    def step(state, _):
+        a, b = ndl.fori_loop(0, 3, lambda i, s: (s[0] * 0.9 + s[1], s[1] * 0.5), state)
+        return (a, b), a
+
+    return ndl.scan(step, (a, b), None, length=4)
+
+
+LOOPS = {
+    swung: [(), ()],
+    recurrent: [(4, 5), (6, 4, 5), (5, 5)],
+    backwards: [(3,), (8, 3)],
+    exchanged: [(3,), (3,)],
+    unchanged: [(3,), (5, 3)],
+    counted: [(2, 3), (2, 3)],
+    halved: [(3,), ()],
+    never: [(3,), ()],
+    nested: [(3,), (3,)],
+}
+IN_PYTHON = {nested}  # their steps are loops
+
+
+def leaves(result):
+    return [x for each in result for x in leaves(each)] if isinstance(result, tuple) else [result.numpy()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("function", LOOPS, ids=lambda f: f.__name__)
+def test_loops(function, dtype):
+    def run(backend):
+        tensors = [ndl.Tensor(abs(randn(*shape, dtype=dtype)) * 0.3, requires_grad=False) for shape in LOOPS[function]]
+        f = ndl.jit(function, backend=backend, wait=True)
+        f(*[tensor + 1.0 for tensor in tensors])
+        return leaves(f(*tensors))
+
+    for result, expected in zip(run("numba"), run("numpy"), strict=True):
+        assert result.dtype == expected.dtype and result.shape == expected.shape
+        rtol = 1e-4 if dtype == "float32" else 1e-12
+        np.testing.assert_allclose(result, expected, rtol=rtol, atol=rtol)
+
+
+def in_native_code(function, arrays):
+    """Whether the loop of a compiled function runs without Python."""
+    f = compiled(function)
+    f(*arrays)
+    emitter = f._entries[0].compiled.emitter
+    (step,) = [step for step in emitter.plan.program if hasattr(step.function, "looped")]
+    return step.function.prepared().__module__ == "needle.program.looping"
+
+
+@pytest.mark.parametrize("function", [f for f in LOOPS if f not in IN_PYTHON], ids=lambda f: f.__name__)
+def test_loops_without_python_between_the_steps(function):
+    assert in_native_code(function, [ndl.Tensor(abs(randn(*shape))) for shape in LOOPS[function]])
+
+
+def test_loops_whose_steps_need_python():
+    def sorted_rows(h, x):
+        return ndl.scan(lambda h, x: (np.sort(h + x), h), h, x)
+
+    arrays = ndl.Tensor(randn(3)), ndl.Tensor(randn(4, 3))
+    assert not in_native_code(sorted_rows, arrays)
+    for result, expected in zip(leaves(compiled(sorted_rows)(*arrays)), leaves(sorted_rows(*arrays)), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-13)
+
+
+@pytest.mark.parametrize("lay", [name for name in LAYS if name != "misaligned"])
+def test_rows_in_any_order_in_memory(lay):
+    f, h, w = compiled(recurrent), randn(4, 5), randn(5, 5)
+    x = randn(6, 4, 5)
+    expected = leaves(f(ndl.Tensor(h), ndl.Tensor(LAYS[lay](x).copy()), ndl.Tensor(w)))
+    result = leaves(f(ndl.Tensor(h), ndl.Tensor(LAYS[lay](x)), ndl.Tensor(LAYS[lay](w)[::1])))
+    right = leaves(f(ndl.Tensor(h), ndl.Tensor(LAYS[lay](x).copy()), ndl.Tensor(np.ascontiguousarray(LAYS[lay](w)))))
+    for got, want, other in zip(result, right, expected, strict=True):
+        np.testing.assert_array_equal(got, want)
+        assert got.shape == other.shape
+
+
+def test_what_a_loop_returned_stays():
+    f, a, b = compiled(swung), ndl.Tensor(0.5), ndl.Tensor(0.1)
+    kept = leaves(f(a, b))
+    copies = [array.copy() for array in kept]
+    f(a + 1.0, b)
+    for result, copy in zip(kept, copies):
+        np.testing.assert_array_equal(result, copy)
+
+
+def test_a_long_loop_in_several_calls(monkeypatch):
+    monkeypatch.setattr("needle.program.looping.AT_ONCE", 1e-6)
+    for result, expected in zip(
+        leaves(compiled(swung)(ndl.Tensor(0.5), ndl.Tensor(0.1))), leaves(swung(ndl.Tensor(0.5), ndl.Tensor(0.1)))
+    ):
+        np.testing.assert_allclose(result, expected, rtol=1e-5)
+    monkeypatch.setattr("needle.program.looping.AT_ONCE", 1e-7)
+    a, b = ndl.Tensor(np.array([0.5, 4.0])), ndl.Tensor(np.array(0.0))
+    for result, expected in zip(leaves(compiled(halved)(a, b)), leaves(halved(a, b)), strict=True):
+        np.testing.assert_allclose(result, expected, rtol=1e-13)
+
+
+def test_two_threads_in_one_loop():
+    f = compiled(swung)
+    starts = [ndl.Tensor(np.array(0.1 * i)) for i in range(4)]
+    expected = [leaves(f(a, a)) for a in starts]
+    wrong = []
+
+    def work(a, right):
+        for _ in range(100):
+            wrong.extend(x for x, y in zip(leaves(f(a, a)), right, strict=True) if not np.array_equal(x, y))
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(starts, expected)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_gradient_of_a_loop():
+    def loss(a, b):
+        angle, _, angles = swung(a, b)
+        return (angles**2).sum() + angle
+
+    a, b = ndl.Tensor(np.array(0.5)), ndl.Tensor(np.array(0.1))
+    for result, expected in zip(compiled(ndl.grad(loss, (0, 1)))(a, b), ndl.grad(loss, (0, 1))(a, b), strict=True):
+        np.testing.assert_allclose(result.numpy(), expected.numpy(), rtol=1e-12)

@@ -13,12 +13,13 @@ from typing import Any
 from weakref import ref
 
 from .background import later
-from .control import Control, compile_inside
+from .control import Control, Loop, While, compile_inside
 from .emit import Emitter
 from .functions import Fused
 from .fuse import fuse
 from .ir import Program
 from .kernels import Native, in_kernels, is_installed, library
+from .looping import in_one_call
 from .passes import simplify
 from .passes.rewriting import copied
 from .plan import plan
@@ -115,9 +116,9 @@ def _with_numpy(program: Program, passes: list) -> Compiled:
     return _emitted(fused, [*passes, ("fusion", len(program), len(fused))])
 
 
-def _emitted(program: Program, passes: list) -> Compiled:
+def _emitted(program: Program, passes: list, native: bool = False) -> Compiled:
     made = plan(program)
-    emitter = Emitter(made)
+    emitter = Emitter(made, native=native)
     sizes = [len(step.function.body) for step in program if isinstance(step.function, (Fused, Native))]
     figures = Figures(passes, sizes, made.allocated, made.nbytes, made.unshared)
     return Compiled(emitter.function(), emitter.source, emitter, figures)
@@ -129,12 +130,18 @@ def _with_kernels(program: Program, passes: list) -> Compiled:
     for step in program:
         if isinstance(step.function, Control):
             step.function = copy.copy(step.function)
-    compile_inside(program, lambda inner: compile_program(inner, "numba").run)
+    compile_inside(program, lambda inner: compile_program(inner, "numba").run, _looped)
     for step in program:
         if isinstance(step.function, Control):
             step.function.prepared()
     fused = in_kernels(program)
-    return _emitted(fused, [*passes, ("fusion", len(before), len(fused))])
+    return _emitted(fused, [*passes, ("fusion", len(before), len(fused))], native=True)
+
+
+def _looped(loop: Loop | While) -> Callable:
+    """A loop without Python between its steps where that can be, else with it."""
+    made = [compile_program(program, "numba") for program in loop.programs]
+    return in_one_call(loop, *[each.emitter for each in made]) or loop.around(*[each.run for each in made])
 
 
 def _tell(error: Exception) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +22,16 @@ class Control(Function):
     Attributes:
         programs: they may be exchanged for others with the same inputs and outputs.
         compiler: what makes a function of arrays of one of them.
+        looped: what makes the function of a loop, if not `compiler` and Python's own loop do.
     """
 
     several = True
-    __slots__ = ("programs", "compiler", "_run")
+    __slots__ = ("programs", "compiler", "looped", "_run")
 
     def __init__(self, *programs: Program):
         self.programs = programs
         self.compiler: Callable[[Program], Callable] = lambda program: functools.partial(_interpreted, program)
+        self.looped: Callable[[Any], Callable] | None = None
         self._run: Callable | None = None  # made when it is first called
 
     @property
@@ -60,12 +63,14 @@ def _interpreted(program: Program, *arrays):
     return interpret(program, arrays)
 
 
-def compile_inside(program: Program, compiler: Callable[[Program], Callable]) -> None:
-    """Let the loops and branches of a program run theirs as `compiler` makes them."""
+def compile_inside(
+    program: Program, compiler: Callable[[Program], Callable], looped: Callable[[Any], Callable] | None = None
+) -> None:
+    """Let the loops and branches of a program run theirs as `compiler` makes them, or whole loops as `looped` does."""
     for instruction in program:
         function = instruction.function
         if isinstance(function, Control):
-            function.compiler, function._run = compiler, None
+            function.compiler, function.looped, function._run = compiler, looped, None
 
 
 def _lent(programs: tuple[Program, ...], count: int) -> list[int]:
@@ -99,7 +104,10 @@ class Loop(Control):
 
     def made(self) -> Callable:
         """The loop as a function of arrays."""
-        (run,) = map(self.compiler, self.programs)
+        return self.around(*map(self.compiler, self.programs)) if self.looped is None else self.looped(self)
+
+    def around(self, run: Callable) -> Callable:
+        """The loop of Python's, around what does one step."""
         space: dict = {"run": run, "empty": np.empty, "copy": np.array}
         exec(self.text(), space)
         return space["loop"]
@@ -151,7 +159,11 @@ class While(Control):
         self.carried = carried
 
     def made(self) -> Callable:
-        condition, body = map(self.compiler, self.programs)
+        """The loop as a function of arrays."""
+        return self.around(*map(self.compiler, self.programs)) if self.looped is None else self.looped(self)
+
+    def around(self, condition: Callable, body: Callable) -> Callable:
+        """The loop of Python's, around what does one step."""
         carried = self.carried
 
         def loop(*arrays):

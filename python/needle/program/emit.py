@@ -32,7 +32,7 @@ from .ir import Instruction, Var
 from .kernels import Native, Product, run_table
 from .kernels.kernel import CompiledKernel
 from .plan import ALIGNMENT, GROUPS, WRITES, Buffer, Plan, bits_of, is_of_bits, is_zero, plan, shown
-from .sequences import Places, Run, Step, in_runs, words
+from .sequences import Places, Run, Step, home, in_runs, words
 from .spelling import Names, identifier, key_text, kind, title
 
 _HEAD = """
@@ -46,6 +46,9 @@ _HEAD = """
 class Emitter(Names):
     """Writes the source of a plan.
 
+    Args:
+        native: whether native calls may do what neighbouring statements say.
+
     Attributes:
         source: the function `program`.
         inner: the functions that run one block of a group.
@@ -53,9 +56,9 @@ class Emitter(Names):
         steps: the statements of each instruction, in order.
     """
 
-    def __init__(self, plan: Plan, name: str = "program"):
+    def __init__(self, plan: Plan, name: str = "program", native: bool = False):
         super().__init__(("arena", "arenas", "new_arena", "seldom", name, "times", "perf_counter", "asarray", "own"))
-        self.plan, self.name = plan, name
+        self.plan, self.name, self.native = plan, name, native
         self.inner: list[Emitter] = []
         self.listings: list[str] = []
         self.names |= {"perf_counter": perf_counter, "asarray": np.asarray, "own": own}
@@ -127,14 +130,13 @@ class Emitter(Names):
 
     def _with_runs(self) -> list[Step | Run]:
         """The steps, with those in runs that one native call does."""
-        if not self._compiled:
+        if not self.native:
             return list(self.steps)
-        places = Places(self.plan, lambda var: self.names[self._name(var)])
+        places = self.places()
         for step in self.steps:
             if step.instruction is not None:
                 step.operations = places.operations(step.instruction, self._compiled.get(step.instruction))
         parts = in_runs(self.steps, places)
-        self._home = places.home
         later = words(self.returned)
         for part in reversed(parts):
             if isinstance(part, Run):
@@ -149,6 +151,9 @@ class Emitter(Names):
         if self._tables:
             self._run = self.constant(run_table(), "run_table")
         return parts
+
+    def places(self) -> Places:
+        return Places(self.plan, lambda var: self.names[self._name(var)])
 
     def _choose_lists(self) -> None:
         """Which arrays of an arena each call names, and which only statements that a native call stands for."""
@@ -168,11 +173,11 @@ class Emitter(Names):
 
     def _named(self, var: Var) -> str:
         """The statement that names a result of a run."""
-        home = self._home(var)
-        if home in self.plan.buffers:
-            return f"{self._name(var)} = {self._buffer(self.plan.buffers[home])}  # {kind(var)}"
-        if home is not var:
-            return f"{self._name(var)} = {self._name(home)}  # {kind(var)}"
+        there = home(self.plan, var)
+        if there in self.plan.buffers:
+            return f"{self._name(var)} = {self._buffer(self.plan.buffers[there])}  # {kind(var)}"
+        if there is not var:
+            return f"{self._name(var)} = {self._name(there)}  # {kind(var)}"
         source = var.source
         assert source is not None
         return f"{self._name(var)} = {self._view(source.function, var, [self._name(source.inputs[0])])}  # {kind(var)}"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .functions import Assign, Copy, Empty, Matmul, Reshape
+from .functions import Assign, Copy, Empty, Matmul, Reshape, Ufunc
 from .ir import Instruction, Var
-from .kernels import Native, Place, Sequence, copy_operation, kernel_operation, product_operation
+from .kernels import Native, Place, Sequence, copy_operation, kernel_operation, product_operation, ufunc_operation
 from .kernels.kernel import CompiledKernel
 from .plan import Plan, shown
 
@@ -83,6 +83,13 @@ def words(texts: list[str]) -> set[str]:
     return set(re.findall(r"[A-Za-z_]\w*", "\n".join(texts)))
 
 
+def home(plan: Plan, var: Var) -> Var:
+    """The input, or the result, whose memory a result is written into."""
+    while var in plan.onto:
+        var = plan.onto[var]
+    return plan.targets.get(var, var)
+
+
 class Places:
     """Where the arrays of a plan lie, as far as that is known before a call.
 
@@ -109,12 +116,6 @@ class Places:
         """Whether a result lies in memory that is new at each call, at its beginning."""
         return var not in self.plan.constants and self._root(var) is var
 
-    def home(self, var: Var) -> Var:
-        """The input, or the result, whose memory a result is written into."""
-        while var in self.plan.onto:
-            var = self.plan.onto[var]
-        return self.plan.targets.get(var, var)
-
     def _is_view(self, var: Var) -> bool:
         return var.source is not None and var.source.function.view and var not in self.plan.buffers
 
@@ -125,17 +126,17 @@ class Places:
             elif self._is_view(var):
                 self._roots[var] = self._root(var.source.inputs[0])  # type: ignore[union-attr]
             else:
-                home = self.home(var)
-                self._roots[var] = None if home in self.plan.buffers else home
+                there = home(self.plan, var)
+                self._roots[var] = None if there in self.plan.buffers else there
         return self._roots[var]
 
     def _array(self, var: Var) -> np.ndarray:
         """Unused memory that lies as the array does, if arrays that a call brings lie in C order."""
         array = self._arrays.get(var)
         if array is None:
-            home = self.home(var)
-            if home is not var:
-                array = self._array(home)
+            there = home(self.plan, var)
+            if there is not var:
+                array = self._array(there)
             elif var in self.plan.buffers:
                 array = self.plan.buffers[var].array(self._memory)
             elif self._is_view(var):
@@ -170,6 +171,9 @@ class Places:
             return [kernel_operation(kernel, places)]
         if isinstance(function, Matmul):
             return [product_operation(*map(self.place, (*instruction.inputs, instruction.output)))]
+        if isinstance(function, Ufunc):
+            inputs = [self.place(var) for var in instruction.inputs]
+            return [ufunc_operation(function.ufunc, inputs, self.place(instruction.output))]
         if isinstance(function, Copy):
             return [copy_operation(self.place(instruction.output), self.place(instruction.inputs[0]))]
         if isinstance(function, Assign):

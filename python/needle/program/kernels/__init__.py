@@ -5,4 +5,13 @@ from .kernel import CompiledKernel, overwritable
 from .library import Unavailable, is_installed, library
 from .native import Native, in_kernels
 from .products import Product
-from .sequence import Place, Sequence, copy_operation, kernel_operation, product_operation, run_table
+from .sequence import (
+    Move,
+    Place,
+    Sequence,
+    copy_operation,
+    kernel_operation,
+    product_operation,
+    run_table,
+    ufunc_operation,
+)

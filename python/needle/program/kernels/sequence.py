@@ -2,7 +2,8 @@
 
 What is to be done is a table of whole numbers: pairs of a function's address and of the place of its record in the
 table, and the records, which hold the addresses of arrays.  Those of scratch memory are written when the table is made,
-those of arrays that a call brings at each call.
+those of arrays that a call brings at each call.  All of it is done once, or, in a loop, for each of a range of numbers,
+with the addresses moving on.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from functools import cache
 import numpy as np
 
 from .code import Code, Module, Value
+from .inner import inner_loop
 from .kernel import LONG, CompiledKernel
 from .library import ALIGNED, DATA, FLAGS, STRAIGHT, bound, library
 
 PRODUCT = 1e6  # floating-point operations above which a matrix product is no longer a small one
 DEEPEST = 4  # axes of a copy
-_FLOP, _BYTE, _COPIED = 0.03e-9, 0.03e-9, 0.3e-9  # seconds
-_HEAD = 5  # numbers at the table's beginning
+_FLOP, _BYTE, _COPIED, _COMPUTED = 0.03e-9, 0.03e-9, 0.3e-9, 5e-9  # seconds
+# Numbers at the table's beginning: of operations, whether they take long, of arrays that a call brings, of addresses of
+# such, where these are told, the range that is gone through, the operation that may end it, where its record is,
+# and whether it has ended
+COUNT, LONG_WORK, BROUGHT, PATCHES, FIRST_PATCH, START, STOP, TEST, TESTED, ENDED, _HEAD = range(11)
 _ROW_MAJOR, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # of CBLAS
 
 
@@ -73,7 +78,8 @@ def _address(array: np.ndarray) -> int:
 
 @dataclass
 class Operation:
-    """One entry of the table: the address of a function, and its record of numbers and places."""
+    """One entry of the table: the address of a function, and its record of numbers and places.  At address 0, a loop
+    ends if the byte at the one place is 0."""
 
     address: int
     record: list
@@ -99,14 +105,7 @@ def copy_operation(into: Place, value: Place) -> Operation | None:
         return None
     if into.may_overlap(value):
         return None
-    axes = [axis for axis in zip(into.shape, into.strides, value.strides) if axis[0] != 1]
-    axes.sort(key=lambda axis: -abs(axis[1]))
-    merged: list[tuple[int, int, int]] = []
-    for n, to, of in axes:
-        if merged and merged[-1][1:] == (n * to, n * of):
-            merged[-1] = merged[-1][0] * n, to, of
-        else:
-            merged.append((n, to, of))
+    merged = _axes([into, value])
     if len(merged) > DEEPEST or 0 in into.shape:
         return None
     merged = [(1, 0, 0)] * (DEEPEST - len(merged)) + merged
@@ -114,6 +113,34 @@ def copy_operation(into: Place, value: Place) -> Operation | None:
     size = int(np.prod(into.shape, dtype=np.int64))
     address = library().address(_copy(into.dtype.itemsize))
     return Operation(address, record, size * (_COPIED if merged[-1][1] != merged[-1][2] else _BYTE))
+
+
+def _axes(places: list[Place]) -> list[tuple[int, ...]]:
+    """Length and strides of the axes that arrays of one shape have, neighbours that are as good as one put together;
+    the first of the arrays is gone through in order."""
+    axes = [axis for axis in zip(places[0].shape, *[place.strides for place in places]) if axis[0] != 1]
+    axes.sort(key=lambda axis: -abs(axis[1]))
+    merged: list[tuple[int, ...]] = []
+    for n, *steps in axes:
+        if merged and merged[-1][1:] == tuple([n * step for step in steps]):
+            merged[-1] = (merged[-1][0] * n, *steps)
+        else:
+            merged.append((n, *steps))
+    return merged
+
+
+def ufunc_operation(ufunc: np.ufunc, inputs: list[Place], into: Place) -> Operation | None:
+    """`ufunc(*inputs, into)`, by NumPy's own inner loop, of arrays that one loop goes along."""
+    found = inner_loop(ufunc, (*[place.dtype for place in inputs], into.dtype))
+    if found is None or 0 in into.shape:
+        return None
+    places = [place.broadcast_to(into.shape) for place in inputs]
+    axes = _axes([into, *places])
+    if len(axes) > 1 or any(each.may_overlap(into) and each != into for each in places):
+        return None
+    (count, step, *steps) = axes[0] if axes else (1, 0, *[0] * len(places))
+    record = [*found, 4 + len(places) + 1, count, *places, into, *steps, step]
+    return Operation(library().address(_inner()), record, count * _COMPUTED)
 
 
 def product_operation(a: Place, b: Place, into: Place) -> Operation | None:
@@ -152,6 +179,15 @@ def _way(place: Place) -> tuple[int, int] | None:
     return None
 
 
+@dataclass(frozen=True)
+class Move:
+    """Where a loop's i-th time finds an array: at offset + i·step, and every other time `turn` bytes further."""
+
+    offset: int = 0
+    step: int = 0
+    turn: int = 0
+
+
 @dataclass
 class Sequence:
     """Operations that one call does.
@@ -170,12 +206,19 @@ class Sequence:
                 if isinstance(place, Place) and place.root is not None and place.root not in self.roots:
                     self.roots.append(place.root)
 
-    def table(self, memory: np.ndarray) -> np.ndarray:
-        """The table of a call whose scratch is `memory`."""
-        start = _address(memory)
+    @property
+    def seconds(self) -> float:
+        """About how long it takes."""
+        return sum(each.seconds for each in self.operations)
+
+    def table(self, memory: np.ndarray, moves: dict[object, Move] | None = None) -> np.ndarray:
+        """The table of a call whose scratch is `memory`; `moves` tells of arrays that a loop goes along."""
+        start, still = _address(memory), Move()
         count = len(self.operations)
-        numbers = [count, int(sum(each.seconds for each in self.operations) > LONG), 0, 0, 0, *[0] * (2 * count)]
-        patches: list[int] = []
+        test = next((i for i, each in enumerate(self.operations) if each.address == 0), count)
+        head = {COUNT: count, LONG_WORK: int(self.seconds > LONG), BROUGHT: len(self.roots), STOP: 1, TEST: test}
+        numbers = [*[head.get(i, 0) for i in range(_HEAD)], *[0] * (2 * count)]
+        patches: list[tuple[int, ...]] = []
         for i, operation in enumerate(self.operations):
             numbers[_HEAD + 2 * i : _HEAD + 2 * i + 2] = operation.address, len(numbers)
             for item in operation.record:
@@ -186,10 +229,14 @@ class Sequence:
                 elif item.root is None:
                     numbers.append(start + item.offset)
                 else:
-                    patches += [self.roots.index(item.root), len(numbers), item.offset]
+                    move = (moves or {}).get(item.root, still)
+                    where = self.roots.index(item.root), len(numbers), item.offset + move.offset
+                    patches.append((*where, move.step, move.turn))
                     numbers.append(0)
-        numbers[2], numbers[3], numbers[4] = len(self.roots), len(patches) // 3, len(numbers)
-        return np.array([*numbers, *patches], np.int64)
+        if test < count:
+            numbers[TESTED] = numbers[_HEAD + 2 * test + 1]
+        numbers[PATCHES], numbers[FIRST_PATCH] = len(patches), len(numbers)
+        return np.array([*numbers, *[number for patch in patches for number in patch]], np.int64)
 
 
 @cache
@@ -272,6 +319,19 @@ def _gemm(char: str) -> str:
 
 
 @cache
+def _inner() -> str:
+    """void NAME(record): an inner loop of NumPy's."""
+    module = Module()
+    code = Code(module)
+    record = _Record(code)
+    strides = code.address("i64", "%record", record[2])
+    count, arrays = [code.address("i64", "%record", code.constant("i64", i)) for i in (3, 4)]
+    code.line(f"call void {record.pointer(0)}(ptr {arrays}, ptr {count}, ptr {strides}, ptr {record.pointer(1)})")
+    code.line("ret void")
+    return _function(module, code, "void @NAME(ptr %record)")
+
+
+@cache
 def _copy(itemsize: int) -> str:
     """void NAME(record): a copy, the last axis the one that lies closest in what is written."""
     module = Module()
@@ -331,33 +391,54 @@ def _runner() -> str:
 
     table = code.load("ptr", member(array(number(0)), DATA)).name
 
-    def entry(i: Value | int) -> str:
-        return code.address("i64", table, number(i) if isinstance(i, int) else i)
+    def entry(i: Value) -> str:
+        return code.address("i64", table, i)
+
+    def head(i: int) -> Value:
+        return code.load("i64", entry(number(i)))
 
     zero = number(0)
     wanted = ALIGNED | STRAIGHT
     fits = code.variable("i1")
     code.store(code.constant("i1", True), fits)
-    with code.loop(zero, code.load("i64", entry(2))) as i:
+    with code.loop(zero, head(BROUGHT)) as i:
         flags = code.load("i32", member(array(i + 1), DATA + FLAGS))
         code.store(code.load("i1", fits) & (flags & wanted).equals(wanted), fits)
     done = code.load("i1", fits)
     after = code.begin_if(done)
-    first = code.load("i64", entry(4))
-    with code.loop(zero, code.load("i64", entry(3))) as i:
-        at = first + i * 3
-        memory = code.load("ptr", member(array(code.load("i64", entry(at)) + 1), DATA)).name
-        address = code.address("i8", memory, code.load("i64", entry(at + 2)))
-        code.line(f"store ptr {address}, ptr {entry(code.load('i64', entry(at + 1)))}")
-    is_long = code.load("i64", entry(1)).differs(0)
+    is_long = head(LONG_WORK).differs(0)
     state = code.variable("ptr")
     let_go = code.begin_if(is_long)
     code.store(code.value("ptr", "call ptr @PyEval_SaveThread()"), state)
     code.end_if(let_go)
-    with code.loop(zero, code.load("i64", entry(0))) as i:
-        function = code.load("ptr", entry(i * 2 + _HEAD)).name
-        record = entry(code.load("i64", entry(i * 2 + (_HEAD + 1))))
-        code.line(f"call void {function}(ptr {record})")
+    first, patches, count, test, tested = map(head, (FIRST_PATCH, PATCHES, COUNT, TEST, TESTED))
+
+    def call_all(start: Value, stop: Value) -> None:
+        with code.loop(start, stop) as i:
+            function = code.load("ptr", entry(i * 2 + _HEAD)).name
+            record = entry(code.load("i64", entry(i * 2 + (_HEAD + 1))))
+            code.line(f"call void {function}(ptr {record})")
+
+    turns = code.loop(head(START), head(STOP))
+    with turns as turn:
+        odd = turn & 1
+        with code.loop(zero, patches) as i:
+            at = first + i * 5
+            root, place, offset, step, other = [code.load("i64", entry(at + part)) for part in range(5)]
+            memory = code.load("ptr", member(array(root + 1), DATA)).name
+            address = code.address("i8", memory, offset + turn * step + odd * other)
+            code.line(f"store ptr {address}, ptr {entry(place)}")
+        call_all(zero, test)
+        with_test = code.begin_if(test < count)
+        holds = code.load("i8", code.load("ptr", entry(tested)).name).differs(0)
+        ends = code.begin_if(~holds)
+        code.store(turn, entry(number(START)))
+        code.store(number(1), entry(number(ENDED)))
+        code.line(f"br label %{turns.after}")
+        code.label(code.name("never"))
+        code.end_if(ends)
+        call_all(test + 1, count)
+        code.end_if(with_test)
     take_back = code.begin_if(is_long)
     code.line(f"call void @PyEval_RestoreThread(ptr {code.load('ptr', state).name})")
     code.end_if(take_back)
