@@ -60,13 +60,17 @@ class _Fusion:
                     self.followers.setdefault(last_impure, []).append(i)
                     self.waits[i] += 1
                 last_impure = i
-        self.ready = [i for i, n in enumerate(self.waits) if not n]
+        self.ready: list[int] = []
+        self.views: list[int] = []  # ready, too; they cost nothing, and groups wait for what they show
+        for i, n in enumerate(self.waits):
+            if not n:
+                self._is_ready(i)
         self.done = [False] * len(self.instructions)
 
     def fused(self) -> Program:
         order: list[list[int]] = []  # groups; what cannot be fused is a group of its own
-        while self.ready:
-            i = heapq.heappop(self.ready)
+        while self.views or self.ready:
+            i = heapq.heappop(self.views or self.ready)
             if not self.done[i]:
                 order.append(self._group(i) if self.member[i] else [i])
                 if not self.member[i]:
@@ -83,9 +87,13 @@ class _Fusion:
         for user in found:
             self.waits[user] -= 1
             if not self.waits[user]:
-                heapq.heappush(self.ready, user)
+                self._is_ready(user)
                 ready.append(user)
         return ready
+
+    def _is_ready(self, i: int) -> None:
+        is_view = self.instructions[i].function.view and not self.member[i]
+        heapq.heappush(self.views if is_view else self.ready, i)
 
     def _group(self, first: int) -> list[int]:
         """The group that begins with instruction `first`."""
