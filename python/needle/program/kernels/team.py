@@ -20,9 +20,9 @@ import numpy as np
 from .. import pool
 from .library import library
 
-# Nanoseconds for which a worker looks for work: first without a break, then so that other threads that want the core
-# (those of OpenBLAS, say) have it at once; then it sleeps
-EAGER, PATIENCE = 20_000, 500_000
+# Nanoseconds for which a worker looks for work before it sleeps.  Meanwhile it does not give its core away: where
+# another thread wants that, too (OpenBLAS's wait for 100 ms after their last job), it would not have it back for long.
+PATIENCE = 300_000
 SYSTEM_CALL = {"x86_64": 202, "aarch64": 98}  # Linux's number of futex
 PAUSE = {"x86_64": "@llvm.x86.sse2.pause()", "aarch64": "@llvm.aarch64.hint(i32 1)"}
 # Where in the team's memory, in words of 64 bits, things lie, each in a cache line of its own:
@@ -165,10 +165,6 @@ breathe:
 {pauses}
   %time = call i64 @now()
   %waited = sub i64 %time, %start
-  %long = icmp sgt i64 %waited, {EAGER}
-  br i1 %long, label %yield, label %look
-yield:
-  call i32 @sched_yield()
   %tired = icmp sgt i64 %waited, {PATIENCE}
   br i1 %tired, label %rest, label %look
 rest:
@@ -272,10 +268,7 @@ class Team:
             declared_pause=pause.replace("i32 1", "i32"),
             pauses="\n".join([f"  call void {pause}"] * 4),
             futex=SYSTEM_CALL[machine],
-            **{
-                name: globals()[name]
-                for name in ("JOB", "PENDING", "BUSY", "SLEEPING", "WORKERS", "END", "EAGER", "PATIENCE")
-            },
+            **{name: globals()[name] for name in ("JOB", "PENDING", "BUSY", "SLEEPING", "WORKERS", "END", "PATIENCE")},
         )
         which = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(library().address(text))
         self.run: int = which(0)
