@@ -26,6 +26,7 @@ from ..functions import (
     Hole,
     Index,
     View,
+    filled,
 )
 from ..ir import Constant, Function, Input, Instruction, Var
 from .array_methods import ArrayMethods
@@ -161,7 +162,7 @@ class Recorder:
         args, kwargs = hollow(args), hollow(kwargs or {})
         made = kind(function, args, kwargs)
         with np.errstate(all="ignore"):
-            result = function(*plain(args, values), **plain(kwargs, values))
+            result = function(*filled(args, values), **filled(kwargs, values))
         if isinstance(result, (tuple, list)):
             made.several = True
             arrays = [np.asarray(item) for item in result]
@@ -191,19 +192,17 @@ class Recorder:
         return self.constant(array)
 
 
-def plain(item, values: list | None = None):
-    """`item` with the trace's own values in place of traced arrays (or, of a template, in place of its holes)."""
+def plain(item):
+    """`item` with the trace's own values in place of traced arrays, at any depth of tuples, lists and dicts."""
     if isinstance(item, Traced):
         return item.value
-    if isinstance(item, Hole) and values is not None:
-        return values[item.index]
     if isinstance(item, tuple):
-        items = [plain(each, values) for each in item]
+        items = [plain(each) for each in item]
         return type(item)(*items) if hasattr(item, "_fields") else tuple(items)
     if isinstance(item, list):
-        return [plain(each, values) for each in item]
+        return [plain(each) for each in item]
     if isinstance(item, dict):
-        return {key: plain(each, values) for key, each in item.items()}
+        return {key: plain(each) for key, each in item.items()}
     return item
 
 
